@@ -1,0 +1,24 @@
+# One interface target carries the flags of every longhaul target.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${CCACHE_PROGRAM}")
+endif()
+
+add_library(longhaul_flags INTERFACE)
+target_compile_features(longhaul_flags INTERFACE cxx_std_20)
+target_include_directories(longhaul_flags INTERFACE "${CMAKE_SOURCE_DIR}/lib" "${CMAKE_SOURCE_DIR}")
+set(longhaul_warnings -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Werror)
+target_compile_options(longhaul_flags INTERFACE
+  "$<$<COMPILE_LANGUAGE:CXX>:${longhaul_warnings}>"
+  # Paths relative to the source tree, so that a compiler cache serves every clone.
+  "$<$<COMPILE_LANGUAGE:CXX>:-ffile-prefix-map=${CMAKE_SOURCE_DIR}=.>")
+if(LONGHAUL_SANITIZE)
+  target_compile_options(longhaul_flags INTERFACE
+    "$<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${LONGHAUL_SANITIZE};-fno-omit-frame-pointer;-fno-sanitize-recover=all>")
+  target_link_options(longhaul_flags INTERFACE "-fsanitize=${LONGHAUL_SANITIZE}")
+endif()
