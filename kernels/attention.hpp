@@ -1,0 +1,58 @@
+#pragma once
+
+#include "kernels/exec_context.hpp"
+#include "kernels/kv_layout.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace longhaul::kernels {
+
+/// `count` consecutive pool blocks that hold consecutive blocks of a sequence's shard on this rank.
+/// Block i of the extent starts at global slot first_slot + i * slot_stride (slot_stride = block_slots when every block of
+/// the sequence lies here, kvp * block_slots with the striped policy), so the hot kernel walks long runs.
+struct KvExtent {
+    std::int64_t block = 0;
+    std::int64_t count = 0;
+    std::int64_t first_slot = 0;
+    std::int64_t slot_stride = 0;
+};
+
+/// Some query rows against some extents. A row sees the slots g of the extents with
+/// slot_begin <= g < slot_end, and g < visible[i] where `visible` is not empty (one entry per row).
+/// History items have no `visible` (no mask, nearly all of the work); diagonal items have it.
+struct AttentionItem {
+    std::span<std::int32_t const>
+        rows;  ///< query rows, any order; rows of several jobs that share a document may meet here
+    std::span<KvExtent const> extents;
+    std::int64_t slot_begin = 0;
+    std::int64_t slot_end = 0;
+    std::span<std::int64_t const> visible;
+};
+
+/// Attends queries to this rank's KV blocks and returns partial results that merge by LSE (flash attention).
+///
+/// Shapes   queries [num_rows, num_heads, key_dim] of layout.dtype; pool: blocks of one layer as KvLayout says;
+///          out [num_rows, num_heads, value_dim] f32, normalised over the slots seen here; lse [num_rows, num_heads] f32
+/// Units    scores are scaled by `scale`; lse is the natural log of the sum of exponentials
+/// Requires num_heads % layout.num_kv_heads == 0 (query head h reads KV head h / group); a row may stand in several items,
+///          then their slots are disjoint and its results merge in item order
+/// Effects  a row that sees nothing gets out = 0, lse = -inf; rows in no item too. No allocation beyond thread scratch.
+/// Repeatable  a row's bits depend on its own query, and per item on extents, slot range and its visible count alone: not on
+///          the other rows of the item, on other items, or on the number of threads (fixed KV splits, merged in order)
+/// Source   Milakov & Gimelshein 2018, arXiv:1805.02867; Dao 2023, arXiv:2307.08691
+struct AttentionArgs {
+    KvLayout layout;
+    std::byte const* pool = nullptr;
+    void const* queries = nullptr;
+    std::int64_t num_rows = 0;
+    std::int64_t num_heads = 0;
+    float scale = 1.0F;
+    std::span<AttentionItem const> items;
+    float* out = nullptr;
+    float* lse = nullptr;
+};
+void attention(ExecContext const& exec, AttentionArgs const& args);
+
+}  // namespace longhaul::kernels

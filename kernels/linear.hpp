@@ -1,0 +1,43 @@
+#pragma once
+
+#include "base/types.hpp"
+#include "kernels/exec_context.hpp"
+
+#include <cstdint>
+#include <memory>
+
+namespace longhaul::kernels {
+
+/// Weight [n, k] of a linear layer in the form the backend multiplies fastest (packed once at load).
+class LinearWeight {
+  public:
+    struct Impl;
+
+    LinearWeight();
+    ~LinearWeight();
+    LinearWeight(LinearWeight&&) noexcept;
+    LinearWeight& operator=(LinearWeight&&) noexcept;
+
+    /// Packs a row-major f32 matrix (leading dimension ld >= k), rounded to `dtype`. n or k may be 0 (an empty slice).
+    static LinearWeight pack(ExecContext const& exec, float const* weight, std::int64_t n,
+                             std::int64_t k, std::int64_t ld, DType dtype);
+
+    [[nodiscard]] std::int64_t n() const;
+    [[nodiscard]] std::int64_t k() const;
+    [[nodiscard]] DType dtype() const;
+    [[nodiscard]] std::int64_t bytes() const;
+    [[nodiscard]] Impl const& impl() const { return *impl_; }
+
+  private:
+    std::unique_ptr<Impl> impl_;
+};
+
+/// c [m, n] = a [m, k] * weight^T, f32 accumulation.
+///
+/// Shapes   a row-major of weight.dtype(), contiguous; c row-major f32, contiguous, overwritten (k = 0 gives zeros)
+/// Requires the ExecContext the weight was packed with (same backend)
+/// Repeatable  same m, same bits; a row's bits may depend on m, so deterministic runs call this once per sequence
+void linear(ExecContext const& exec, void const* a, std::int64_t m, LinearWeight const& weight,
+            float* c);
+
+}  // namespace longhaul::kernels
