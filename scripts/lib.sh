@@ -100,3 +100,29 @@ build_preset() {
     cmake --preset "$preset"
     cmake --build "$build_dir" --parallel "$(build_jobs)" ${1:+--target "$@"}
 }
+
+# Environment of the test runs: Open MPI, sanitizers, and no surprise from the caller's locale.
+test_environment() {
+    mpi_environment
+    export LC_ALL=C.UTF-8 GTEST_COLOR=no
+    export ASAN_OPTIONS="${ASAN_OPTIONS:-strict_string_checks=1:detect_stack_use_after_return=1}"
+    export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}"
+    export LSAN_OPTIONS="${LSAN_OPTIONS:-suppressions=$LH_ROOT/scripts/sanitizers/lsan.supp:print_suppressions=0}"
+    export TSAN_OPTIONS="${TSAN_OPTIONS:-suppressions=$LH_ROOT/scripts/sanitizers/tsan.supp:second_deadlock_stack=1}"
+}
+
+# run_ctest PRESET [CTEST OPTION...]   ctest's summary is the last thing printed.
+run_ctest() {
+    local preset="$1" wrapper=()
+    shift
+    test_environment
+    if [ "$preset" = tsan ]; then
+        # libgomp's barriers are invisible to the thread sanitizer: one OpenMP thread per rank. Its
+        # fixed shadow layout of g++ 12 also clashes with strong address randomisation.
+        export OMP_NUM_THREADS=1
+        setarch "$(uname -m)" --addr-no-randomize true 2>/dev/null &&
+            wrapper=(setarch "$(uname -m)" --addr-no-randomize)
+    fi
+    "${wrapper[@]}" ctest --test-dir "build/$preset" --output-on-failure --no-tests=error \
+        --parallel "$(usable_cores)" "$@" </dev/null
+}

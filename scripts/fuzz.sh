@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# fuzz.sh [--seconds N] [TARGET...]   builds the fuzz targets of tests/fuzz with clang (libFuzzer,
+# address and undefined-behaviour sanitizers) and runs each on its seed corpus and what grows from it.
+#   --seconds N   seconds in all, shared evenly (default 60)
+#   TARGET        only these targets (names as in tests/fuzz, such as fuzz_gguf)
+# An input that breaks a target is kept in build/fuzz/findings.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+seconds=60 targets=()
+while [ $# -gt 0 ]; do
+    case "$1" in
+    --seconds) seconds="${2:?--seconds needs a number}" && shift ;;
+    -h | --help) print_help && exit 0 ;;
+    -*) die "unknown option '$1' (see --help)" ;;
+    *) targets+=("$1") ;;
+    esac
+    shift
+done
+
+command -v clang++ >/dev/null || die "clang++ is missing: scripts/setup.sh --dev installs it"
+phase "build (fuzz)" build_preset fuzz tests/fuzz/all
+if [ "${#targets[@]}" -eq 0 ]; then
+    mapfile -t targets < <(find build/fuzz/tests/fuzz -maxdepth 1 -type f -executable -name 'fuzz_*' -printf '%f\n' | sort)
+fi
+[ "${#targets[@]}" -gt 0 ] || die "tests/fuzz has no targets"
+share=$((seconds / ${#targets[@]}))
+[ "$share" -ge 1 ] || share=1
+
+test_environment
+mkdir -p build/fuzz/findings
+for target in "${targets[@]}"; do
+    # What libFuzzer adds goes into the first folder; the seeds in git stay as they are.
+    grown="build/fuzz/corpus/$target" seeds="tests/fuzz/corpus/$target"
+    mkdir -p "$grown"
+    folders=("$grown")
+    [ -d "$seeds" ] && folders+=("$seeds")
+    # A limit on memory and on one input's time turns a runaway size or loop into a finding.
+    phase "$target ($share s)" "build/fuzz/tests/fuzz/$target" "${folders[@]}" \
+        -max_total_time="$share" -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=1024 \
+        -print_final_stats=0 -verbosity=0 -artifact_prefix="build/fuzz/findings/$target-"
+done
+log "fuzz: ${#targets[@]} targets, nothing found"
