@@ -1,10 +1,10 @@
 #pragma once
 
+#include "base/error.hpp"
+
 #include <cstdint>
 #include <optional>
 #include <utility>
-
-#include "base/error.hpp"
 
 namespace longhaul {
 
@@ -16,7 +16,8 @@ template <class To, class From>
 }
 
 /// a * b without overflow, for sizes that come from files. Empty when it does not fit or a factor is negative.
-[[nodiscard]] constexpr std::optional<std::int64_t> checked_multiply(std::int64_t a, std::int64_t b) {
+[[nodiscard]] constexpr std::optional<std::int64_t> checked_multiply(std::int64_t a,
+                                                                     std::int64_t b) {
     std::int64_t product = 0;
     if (a < 0 || b < 0 || __builtin_mul_overflow(a, b, &product)) {
         return std::nullopt;

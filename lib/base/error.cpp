@@ -5,7 +5,8 @@
 
 namespace longhaul::detail {
 
-void contract_failed(char const* kind, char const* expression, char const* file, int line) noexcept {
+void contract_failed(char const* kind, char const* expression, char const* file,
+                     int line) noexcept {
     std::fprintf(stderr, "longhaul: broken %s at %s:%d: %s\n", kind, file, line, expression);
     std::abort();
 }

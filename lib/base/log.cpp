@@ -1,7 +1,7 @@
 #include "base/log.hpp"
 
-#include <atomic>
 #include <unistd.h>
+#include <atomic>
 
 namespace longhaul::log {
 namespace {

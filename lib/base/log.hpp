@@ -1,9 +1,9 @@
 #pragma once
 
+#include <fmt/format.h>
+
 #include <string>
 #include <utility>
-
-#include <fmt/format.h>
 
 /// Diagnostics on stderr, one whole line per call (safe from several threads).
 namespace longhaul::log {
