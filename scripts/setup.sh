@@ -44,10 +44,10 @@ if [ "${#missing[@]}" -eq 0 ]; then
 fi
 
 log "setup: installing ${missing[*]}"
-export DEBIAN_FRONTEND=noninteractive
 apt_get() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=120 "$@" </dev/null; }
 apt_get update -qq
-apt_get install -y -qq --no-install-recommends "${missing[@]}"
+# Unpacking is long and dull; problems come on stderr.
+apt_get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 
 mapfile -t missing < <(missing_packages)
 [ "${#missing[@]}" -eq 0 ] || die "still missing after the installation: ${missing[*]}"
