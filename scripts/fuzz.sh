@@ -39,6 +39,6 @@ for target in "${targets[@]}"; do
     # A limit on memory and on one input's time turns a runaway size or loop into a finding.
     phase "$target ($share s)" "build/fuzz/tests/fuzz/$target" "${folders[@]}" \
         -max_total_time="$share" -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=1024 \
-        -print_final_stats=0 -verbosity=0 -artifact_prefix="build/fuzz/findings/$target-"
+        -print_final_stats=1 -verbosity=0 -artifact_prefix="build/fuzz/findings/$target-"
 done
 log "fuzz: ${#targets[@]} targets, nothing found"
