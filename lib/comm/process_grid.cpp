@@ -1,0 +1,42 @@
+#include "comm/process_grid.hpp"
+
+#include "base/checked.hpp"
+#include "base/error.hpp"
+
+namespace longhaul::comm {
+namespace {
+
+// Ranks that agree on everything but the axes set to zero in `coord` share a colour.
+std::unique_ptr<Communicator> group(Communicator& world, GridShape const& shape,
+                                    GridCoord const& coord) {
+    return world.split(checked_cast<int>(rank_of(shape, coord)), world.rank());
+}
+
+}  // namespace
+
+ProcessGrid::ProcessGrid(Communicator& world, GridShape const& shape)
+    : shape_(shape), world_(world) {
+    LH_VALIDATE(shape.product() == world.size(),
+                "the grid {} needs {} ranks and there are {}; start as many", shape.to_string(),
+                shape.product(), world.size());
+    coord_ = coord_of(shape, world.rank());
+    auto const [replica, spp, kvp, tp] = coord_;
+    replica_ = group(world, shape, {replica, 0, 0, 0});
+    linear_ = group(world, shape, {replica, spp, 0, 0});
+    tp_ = group(world, shape, {replica, spp, kvp, 0});
+    kvp_ = group(world, shape, {replica, spp, 0, tp});
+    pipeline_ = group(world, shape, {replica, 0, kvp, tp});
+    control_ = replica_->duplicate();
+    service_ = world.duplicate();
+    LH_ASSERT(pipeline_->rank() == coord_.spp && tp_->rank() == coord_.tp &&
+              kvp_->rank() == coord_.kvp);
+}
+
+void ProcessGrid::close() {
+    for (auto* const group : {&service_, &control_, &pipeline_, &kvp_, &tp_, &linear_, &replica_}) {
+        (*group)->close();
+        group->reset();
+    }
+}
+
+}  // namespace longhaul::comm
