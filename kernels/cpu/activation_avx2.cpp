@@ -1,0 +1,7 @@
+#include "kernels/cpu/activation_rows.hpp"
+
+namespace longhaul::kernels::cpu {
+
+RowKernels const& row_kernels_avx2() { return kRowKernels; }
+
+}  // namespace longhaul::kernels::cpu

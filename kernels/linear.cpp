@@ -1,0 +1,93 @@
+#include "kernels/linear.hpp"
+
+#include "base/checked.hpp"
+#include "kernels/linear_impl.hpp"
+
+#include <sys/mman.h>
+#include <cstring>
+#include <new>
+
+namespace longhaul::kernels {
+
+namespace {
+
+constexpr std::int64_t kHugePage = std::int64_t{2} << 20;
+constexpr std::int64_t kCacheLine = 64;
+
+}  // namespace
+
+WeightBytes::WeightBytes(std::int64_t bytes) : size(bytes) {
+    bool const huge = bytes >= kHugePage;
+    std::int64_t const alignment = huge ? kHugePage : kCacheLine;
+    auto const capacity = static_cast<std::size_t>(round_up(bytes + 1, alignment));
+    data.reset(
+        static_cast<std::byte*>(std::aligned_alloc(static_cast<std::size_t>(alignment), capacity)));
+    if (!data) {
+        throw std::bad_alloc();
+    }
+    if (huge) {
+        // Only advice: without huge pages the same memory works, more slowly.
+        static_cast<void>(::madvise(data.get(), capacity, MADV_HUGEPAGE));
+    }
+    std::memset(data.get(), 0, capacity);
+}
+
+LinearWeight::LinearWeight() : impl_(std::make_unique<Impl>()) {}
+LinearWeight::~LinearWeight() = default;
+LinearWeight::LinearWeight(LinearWeight&&) noexcept = default;
+LinearWeight& LinearWeight::operator=(LinearWeight&&) noexcept = default;
+
+std::int64_t LinearWeight::n() const { return impl_->n; }
+std::int64_t LinearWeight::k() const { return impl_->k; }
+DType LinearWeight::dtype() const { return impl_->dtype; }
+std::int64_t LinearWeight::bytes() const { return impl_->bytes.size; }
+
+LinearWeight LinearWeight::pack(ExecContext const& exec, float const* weight, std::int64_t n,
+                                std::int64_t k, std::int64_t ld, DType dtype) {
+    LH_EXPECT(n >= 0 && k >= 0 && ld >= k);
+    LH_EXPECT(n == 0 || k == 0 || weight != nullptr);
+    LinearWeight packed;
+    Impl& impl = *packed.impl_;
+    impl.backend = exec.backend;
+    impl.dtype = dtype;
+    impl.n = n;
+    impl.k = k;
+    if (n == 0 || k == 0) {
+        return packed;
+    }
+    switch (exec.backend) {
+        case Backend::reference:
+            reference::pack_linear(weight, ld, impl);
+            break;
+        case Backend::cpu:
+            cpu::pack_linear(exec, weight, ld, impl);
+            break;
+    }
+    return packed;
+}
+
+void linear(ExecContext const& exec, void const* a, std::int64_t m, LinearWeight const& weight,
+            float* c) {
+    LinearWeight::Impl const& impl = weight.impl();
+    LH_EXPECT(m >= 0);
+    if (m == 0 || impl.n == 0) {
+        return;
+    }
+    LH_EXPECT(c != nullptr);
+    if (impl.k == 0) {
+        std::memset(c, 0, static_cast<std::size_t>(m * impl.n) * sizeof(float));
+        return;
+    }
+    LH_EXPECT(a != nullptr);
+    LH_EXPECT(exec.backend == impl.backend);
+    switch (exec.backend) {
+        case Backend::reference:
+            reference::linear(a, m, impl, c);
+            break;
+        case Backend::cpu:
+            cpu::linear(exec, a, m, impl, c);
+            break;
+    }
+}
+
+}  // namespace longhaul::kernels
