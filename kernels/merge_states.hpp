@@ -31,6 +31,12 @@ struct MergeArgs {
     std::int64_t out_stride = 0;
     float* lse_out = nullptr;
 };
+/// Heads that the slice touches: num_heads above.
+[[nodiscard]] constexpr std::int64_t merge_heads(MergeArgs const& args) {
+    std::int64_t const before = args.first_element % args.head_dim;
+    return args.width == 0 ? 0 : (before + args.width + args.head_dim - 1) / args.head_dim;
+}
+
 void merge_states(ExecContext const& exec, MergeArgs const& args);
 
 }  // namespace longhaul::kernels

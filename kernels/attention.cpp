@@ -1,0 +1,53 @@
+#include "kernels/attention.hpp"
+
+#include "base/error.hpp"
+#include "kernels/cpu/attention.hpp"
+#include "kernels/reference/attention.hpp"
+
+#include <cmath>
+#include <iterator>
+
+namespace longhaul::kernels {
+namespace {
+
+constexpr std::int64_t kMaxDim = 256;
+
+void expect_item(AttentionArgs const& args, AttentionItem const& item) {
+    LH_EXPECT(item.visible.empty() || item.visible.size() == item.rows.size());
+    for (std::int32_t const row : item.rows) {
+        LH_EXPECT(row >= 0 && row < args.num_rows);
+    }
+    for (KvExtent const& extent : item.extents) {
+        LH_EXPECT(extent.block >= 0 && extent.count >= 0 && extent.first_slot >= 0);
+        LH_EXPECT(extent.count <= 1 || extent.slot_stride >= args.layout.block_slots);
+    }
+}
+
+void expect_valid(ExecContext const& exec, AttentionArgs const& args) {
+    KvLayout const& layout = args.layout;
+    LH_EXPECT(layout.num_kv_heads > 0 && args.num_heads % layout.num_kv_heads == 0);
+    LH_EXPECT(layout.block_slots > 0 && layout.block_slots % 16 == 0);
+    LH_EXPECT(layout.key_dim > 0 && layout.key_dim % 8 == 0 && layout.key_dim <= kMaxDim);
+    LH_EXPECT(layout.value_dim > 0 && layout.value_dim % 8 == 0 && layout.value_dim <= kMaxDim);
+    LH_EXPECT(args.scale > 0.0F && std::isfinite(args.scale));
+    LH_EXPECT(exec.threads >= 1 && exec.isa <= detect_isa());
+    for (AttentionItem const& item : args.items) {
+        expect_item(args, item);
+    }
+}
+
+}  // namespace
+
+void attention(ExecContext const& exec, AttentionArgs const& args) {
+    expect_valid(exec, args);
+    switch (exec.backend) {
+        case Backend::reference:
+            reference::attention(args);
+            break;
+        case Backend::cpu:
+            cpu::attention(exec, args);
+            break;
+    }
+}
+
+}  // namespace longhaul::kernels
