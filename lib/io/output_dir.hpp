@@ -38,7 +38,7 @@ enum class Decision {
 ///   lock            held (flock) while this object lives, with host and process of the holder in it
 /// Requires    one thread at a time
 /// Errors      ValidationError from the constructor (folder in use, cannot be made, or of another model, dtype or template);
-///             IoError when writing fails: what was appended before stays whole
+///             IoError, also from the constructor, when writing fails: what was appended before stays whole
 class OutputDir {
   public:
     /// Makes the folder where needed, takes the lock, drops a torn end of results.jsonl.

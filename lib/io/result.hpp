@@ -90,7 +90,7 @@ struct JobResult {
 /// The result line of a job that cannot run.
 [[nodiscard]] JobResult failed_result(std::string id, std::string job_hash, JobError error);
 
-/// The native result (one line of JSON, no line feed). float32 numbers read back bit for bit; a number that is not finite is
+/// The native result (one line of JSON, no line feed). float32 numbers read back exactly; a number that is not finite is
 /// written as null.
 [[nodiscard]] std::string to_json_line(JobResult const& result);
 
