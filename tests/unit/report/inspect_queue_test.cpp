@@ -1,0 +1,74 @@
+#include "app/inspect_queue.hpp"
+
+#include "base/error.hpp"
+#include "unit/io/queue/scratch_folder.hpp"
+
+#include <gmock/gmock.h>
+#include <nlohmann/json.hpp>
+
+#include <sstream>
+
+namespace longhaul {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr char const* kMixedQueue = R"({"id":"a","kind":"document","path":"a.txt"}
+{"id":"b","kind":"document","path":"missing.txt"}
+{"id":"a","kind":"text","text":"1234"}
+
+{"id":"c","kind":"score","token_ids":[1,2,3]}
+{"id":"d","kind":"video","path":"x.mp4"}
+torn {"id)";
+
+TEST(InspectQueue, SaysWhatARunWouldRefuse) {
+    io::ScratchFolder const folder;
+    folder.write("a.txt", std::string(123456, 'x'));
+    auto const queue = folder.write("q.jsonl", kMixedQueue);
+    std::ostringstream out;
+    EXPECT_EQ(inspect_queue(queue, out, true), 1);
+    auto const json = nlohmann::json::parse(out.str());
+    EXPECT_EQ(json.at("lines"), 6);
+    EXPECT_EQ(json.at("kinds"),
+              nlohmann::json::parse(
+                  R"({"document":{"jobs":1,"bytes":123456},"score":{"jobs":1,"bytes":12}})"));
+    EXPECT_EQ(json.at("biggest")[0].at("id"), "a");
+    std::vector<std::string> problems;
+    for (auto const& problem : json.at("problems")) {
+        problems.push_back(std::to_string(problem.at("line").get<int>()) + " " +
+                           problem.at("code").get<std::string>());
+    }
+    EXPECT_THAT(problems, testing::ElementsAre("2 unreadable", "3 duplicate_id", "6 unknown_kind",
+                                               "7 bad_json"));
+
+    std::ostringstream table;
+    EXPECT_EQ(inspect_queue(queue, table, false), 1);
+    EXPECT_THAT(table.str(), HasSubstr("6 jobs"));
+    EXPECT_THAT(table.str(), HasSubstr("123 kB"));
+    EXPECT_THAT(table.str(), HasSubstr("4 problems"));
+}
+
+TEST(InspectQueue, IsContentWithAGoodQueue) {
+    io::ScratchFolder const folder;
+    std::string content;
+    for (int i = 0; i < 8; ++i) {
+        content += R"({"id":"j)" + std::to_string(i) + R"(","kind":"text","text":")" +
+                   std::string(10U + i, 'x') + "\"}\n";
+    }
+    std::ostringstream out;
+    EXPECT_EQ(inspect_queue(folder.write("q.jsonl", content), out, false), 0);
+    EXPECT_THAT(out.str(), HasSubstr("nothing wrong"));
+    EXPECT_THAT(out.str(), HasSubstr("j7"));
+    EXPECT_THAT(out.str(), testing::Not(HasSubstr("j2")));
+}
+
+TEST(InspectQueue, AnEmptyQueueIsAProblemAndAMissingOneAnError) {
+    io::ScratchFolder const folder;
+    std::ostringstream out;
+    EXPECT_EQ(inspect_queue(folder.write("q.jsonl", "\n"), out, false), 1);
+    EXPECT_THAT(out.str(), HasSubstr("no jobs"));
+    EXPECT_THROW(inspect_queue(folder / "missing", out, false), ValidationError);
+}
+
+}  // namespace
+}  // namespace longhaul
