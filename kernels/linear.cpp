@@ -5,32 +5,8 @@
 
 #include <sys/mman.h>
 #include <cstring>
-#include <new>
 
 namespace longhaul::kernels {
-
-namespace {
-
-constexpr std::int64_t kHugePage = std::int64_t{2} << 20;
-constexpr std::int64_t kCacheLine = 64;
-
-}  // namespace
-
-WeightBytes::WeightBytes(std::int64_t bytes) : size(bytes) {
-    bool const huge = bytes >= kHugePage;
-    std::int64_t const alignment = huge ? kHugePage : kCacheLine;
-    auto const capacity = static_cast<std::size_t>(round_up(bytes + 1, alignment));
-    data.reset(
-        static_cast<std::byte*>(std::aligned_alloc(static_cast<std::size_t>(alignment), capacity)));
-    if (!data) {
-        throw std::bad_alloc();
-    }
-    if (huge) {
-        // Only advice: without huge pages the same memory works, more slowly.
-        static_cast<void>(::madvise(data.get(), capacity, MADV_HUGEPAGE));
-    }
-    std::memset(data.get(), 0, capacity);
-}
 
 LinearWeight::LinearWeight() : impl_(std::make_unique<Impl>()) {}
 LinearWeight::~LinearWeight() = default;

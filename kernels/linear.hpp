@@ -8,7 +8,8 @@
 
 namespace longhaul::kernels {
 
-/// Weight [n, k] of a linear layer in the form the backend multiplies fastest (packed once at load).
+/// Weight [n, k] of a linear layer in the form the backend multiplies fastest (packed once at load, no other copy kept).
+/// The CPU backend pads n to a multiple of 64 and k to one of 32 (f32: 16); bytes() counts that.
 class LinearWeight {
   public:
     struct Impl;
@@ -35,8 +36,10 @@ class LinearWeight {
 /// c [m, n] = a [m, k] * weight^T, f32 accumulation.
 ///
 /// Shapes   a row-major of weight.dtype(), contiguous; c row-major f32, contiguous, overwritten (k = 0 gives zeros)
-/// Requires the ExecContext the weight was packed with (same backend)
-/// Repeatable  same m, same bits; a row's bits may depend on m, so deterministic runs call this once per sequence
+/// Requires the backend and instruction set the weight was packed with; no overlap of a and c
+/// Repeatable  same m, same bits, on any number of threads. A row's bits may depend on m where oneDNN runs it (bf16 with AMX),
+///          so deterministic runs call this once per sequence; the CPU backend's own tiles give a row the same bits always.
+/// Accuracy bf16 products are exact. With native BF16 instructions subnormal factors and sums count as zero.
 void linear(ExecContext const& exec, void const* a, std::int64_t m, LinearWeight const& weight,
             float* c);
 

@@ -3,22 +3,19 @@
 #include "kernels/linear.hpp"
 
 #include <cstddef>
-#include <cstdlib>
 #include <memory>
 
 namespace longhaul::kernels {
 
-struct FreeDeleter {
-    void operator()(void* pointer) const { std::free(pointer); }
-};
-
-/// Bytes on a cache line boundary; large ones on huge pages, since a product reads them end to end.
+/// Zeroed bytes on a cache line boundary, on huge pages: a product reads its weights end to end, and with small pages the
+/// address translation costs a third of the memory's rate. Matrices smaller than a page share slabs, which live as long
+/// as one of their matrices.
 struct WeightBytes {
-    std::unique_ptr<std::byte, FreeDeleter> data;
+    std::shared_ptr<std::byte> data;
     std::int64_t size = 0;
 
     WeightBytes() = default;
-    explicit WeightBytes(std::int64_t bytes);  ///< zeroed
+    explicit WeightBytes(std::int64_t bytes);
 };
 
 /// What the backends keep: reference row-major [n, k], cpu panels (kernels/cpu/linear_panel.hpp).

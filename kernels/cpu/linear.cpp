@@ -1,5 +1,6 @@
 #include "base/bfloat16.hpp"
 #include "base/range.hpp"
+#include "kernels/cpu/linear_dnnl.hpp"
 #include "kernels/cpu/linear_panel.hpp"
 #include "kernels/cpu/linear_parallel.hpp"
 #include "kernels/linear_impl.hpp"
@@ -72,6 +73,9 @@ void multiply_block(PanelKernel kernel, LinearWeight::Impl const& weight, std::b
         std::int64_t const end = std::min(first + kPanelWidth, share.columns.end);
         product.panel =
             weight.bytes.data.get() + panel * panel_bytes + depth.begin * kPanelWidth * bytes;
+        product.next = end < share.columns.end
+                           ? static_cast<std::byte const*>(product.panel) + panel_bytes
+                           : nullptr;
         product.c = c + share.rows.begin * weight.n + first;
         product.column_begin = column - first;
         product.column_end = end - first;
@@ -139,6 +143,9 @@ void pack_linear(ExecContext const& exec, float const* weight, std::int64_t ld,
 
 void linear(ExecContext const& exec, void const* a, std::int64_t m,
             LinearWeight::Impl const& weight, float* c) {
+    if (dnnl_is_faster(exec, weight.dtype, m) && dnnl_linear(exec.threads, a, m, weight, c)) {
+        return;
+    }
     PanelKernel const kernel = panel_kernel(exec.isa, weight.dtype);
     std::int64_t const useful = ceil_div(m * weight.n * weight.k * 2, kMinimumWork);
     ThreadGrid const grid(m, weight.n, std::min<std::int64_t>(exec.threads, useful));

@@ -10,8 +10,7 @@ struct Avx512 {
     using Vec = __m512;
     using Operand = __m512;
     static constexpr int kLanes = 16;
-    static constexpr int kRows =
-        6;  // 24 sums, 4 factors of the panel and one of a: 29 of 32 registers
+    static constexpr int kRows = 6;  // 24 sums, 4 factors of b and one of a: 29 of 32 registers
     static constexpr int vectors(int) { return 4; }
 
     static Vec zero() { return _mm512_setzero_ps(); }

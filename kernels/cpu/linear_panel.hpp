@@ -28,6 +28,7 @@ struct PanelProduct {
     std::int64_t a_stride = 0;  ///< elements between rows
     std::int64_t rows = 0;
     void const* panel = nullptr;  ///< panel, first element of this part of k (even for bf16)
+    void const* next = nullptr;   ///< same part of the next panel, to fetch ahead; null: none
     std::int64_t depth = 0;       ///< elements of k; may be odd in the last part only
     float* c = nullptr;           ///< first row, first column of the panel
     std::int64_t c_stride = 0;

@@ -1,6 +1,6 @@
+#include "kernels/dense/dense_support.hpp"
 #include "kernels/logits.hpp"
 #include "kernels/logits_noise.hpp"
-#include "dense_support.hpp"
 
 #include <gtest/gtest.h>
 

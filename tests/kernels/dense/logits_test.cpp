@@ -1,6 +1,6 @@
 #include "kernels/logits.hpp"
 
-#include "dense_support.hpp"
+#include "kernels/dense/dense_support.hpp"
 
 #include <gtest/gtest.h>
 
