@@ -156,6 +156,9 @@ ExprParser::NodePtr ExprParser::read_binary(
         auto const* const found =
             std::find_if(operators.begin(), operators.end(),
                          [&](auto const& candidate) { return tokens_.at_symbol(candidate.first); });
+        if (tokens_.at_symbol("/") || tokens_.at_symbol("**")) {
+            fail_unsupported(tokens_.peek().line, "the operator '{}'", tokens_.peek().text);
+        }
         if (found == operators.end()) {
             return node;
         }
@@ -184,6 +187,9 @@ ExprParser::NodePtr ExprParser::read_product() {
 ExprParser::NodePtr ExprParser::read_unary() { return read_filters(read_signed()); }
 
 ExprParser::NodePtr ExprParser::read_signed() {
+    if (tokens_.at_symbol("+")) {
+        fail_unsupported(tokens_.peek().line, "'+' in front of a value");
+    }
     if (tokens_.at_symbol("-")) {
         int const line = tokens_.next().line;
         Nested const nested(nesting_, line);
@@ -359,13 +365,30 @@ ExprParser::NodePtr ExprParser::read_filter(NodePtr node) {
     return node;
 }
 
+// Jinja takes whatever looks like a value behind a test as its argument, even an `if`.
+bool ExprParser::at_test_argument() const {
+    Token const& token = tokens_.peek();
+    switch (token.kind) {
+        case TokenKind::name:
+            return token.text != "else" && token.text != "or" && token.text != "and";
+        case TokenKind::symbol:
+            return token.text == "(" || token.text == "[" || token.text == "{";
+        default:
+            return token.kind == TokenKind::string || token.kind == TokenKind::integer ||
+                   token.kind == TokenKind::real;
+    }
+}
+
 ExprParser::NodePtr ExprParser::read_test(NodePtr node) {
     int const line = tokens_.next().line;
     bool const negated = tokens_.skip_name("not");
     Token const name = tokens_.next();
     Test const* const test = find_test(name.text == "None" ? "none" : name.text);
-    if (test == nullptr || tokens_.at_symbol("(")) {
+    if (test == nullptr) {
         fail_unsupported(line, "the test '{}'", name.text);
+    }
+    if (at_test_argument()) {
+        fail_unsupported(line, "the test '{}' with an argument", name.text);
     }
     node = make(ExprKind::test, line, std::move(node));
     node->test = test;

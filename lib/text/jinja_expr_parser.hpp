@@ -83,6 +83,7 @@ class ExprParser {
     NodePtr read_raise();
     NodePtr read_binary(Level operand,
                         std::initializer_list<std::pair<std::string_view, BinaryOp>> operators);
+    [[nodiscard]] bool at_test_argument() const;
     bool read_compare_op(CompareOp& op);
     void expect_symbol(std::string_view symbol);
 

@@ -38,8 +38,9 @@ struct Encoding {
 /// Number of leading tokens of `encoding` that depend only on the first `byte_offset` bytes of its text: the tokens of all
 /// leading pre-tokens whose `look_end` is at most `byte_offset`. Any other text that begins with the same `byte_offset` bytes
 /// (and treats the same parts of them as template) begins with exactly these tokens and gets the same number here,
-/// whatever follows. This is at most the number of tokens before the last pre-token that begins in front of `byte_offset`,
-/// except that a number which stands apart (smollm) is complete by itself.
+/// whatever follows. In ordinary text the last word is left out; with user-defined tokens as many bytes more as the longest
+/// of them has. A pre-token that ends at `byte_offset` counts if nothing can lengthen it (a contraction such as 's, a digit
+/// that stands apart, a complete added token).
 [[nodiscard]] std::int64_t tokens_before(Encoding const& encoding, std::int64_t byte_offset);
 
 /// Byte-level BPE with the results of Hugging Face `tokenizers`. Immutable: all members may be called from several threads.

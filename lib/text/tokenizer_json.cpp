@@ -4,9 +4,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include <array>
 #include <cstdint>
 #include <fstream>
-#include <iterator>
 
 namespace longhaul::text {
 namespace {
@@ -225,9 +225,12 @@ TokenizerSpec parse_tokenizer_json(std::string_view json, std::string_view origi
 
 TokenizerSpec load_tokenizer_json(std::filesystem::path const& path) {
     std::ifstream file(path, std::ios::binary);
-    std::string const content{std::istreambuf_iterator<char>(file),
-                              std::istreambuf_iterator<char>()};
-    LH_VALIDATE(file.good() || file.eof(),
+    std::string content;
+    std::array<char, 1 << 16> part;
+    while (file.read(part.data(), part.size()) || file.gcount() > 0) {
+        content.append(part.data(), static_cast<std::size_t>(file.gcount()));
+    }
+    LH_VALIDATE(file.eof() && !file.bad(),
                 "the tokenizer {} cannot be read; check the path and its permissions",
                 path.string());
     return parse_tokenizer_json(content, path.string());
