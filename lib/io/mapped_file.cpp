@@ -59,6 +59,11 @@ MappedFile::MappedFile(std::filesystem::path path) : path_(std::move(path)) {
 MappedFile::MappedFile(MappedFile&& other) noexcept
     : path_(std::move(other.path_)), bytes_(std::exchange(other.bytes_, {})) {}
 
+bool is_present(std::filesystem::path const& path) {
+    std::error_code ignored;
+    return std::filesystem::exists(path, ignored);
+}
+
 MappedFile::~MappedFile() {
     if (!bytes_.empty()) {
         ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());

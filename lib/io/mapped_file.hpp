@@ -31,4 +31,7 @@ class MappedFile {
     std::span<std::byte const> bytes_;
 };
 
+/// Whether something of this name can be seen; a folder that may not be searched counts as empty.
+[[nodiscard]] bool is_present(std::filesystem::path const& path);
+
 }  // namespace longhaul::io

@@ -69,6 +69,12 @@ ModelFile::~ModelFile() = default;
 
 std::unique_ptr<ModelFile> ModelFile::open(std::filesystem::path const& path) {
     std::error_code ignored;
+    if (std::filesystem::is_directory(path, ignored)) {
+        return open_safetensors(path, path / "model.safetensors");
+    }
+    if (path.extension() == ".safetensors") {
+        return open_safetensors(path, path);
+    }
     return open_gguf(path);
 }
 
