@@ -24,7 +24,7 @@ BackoffPolicy backoff_policy(int ranks, int cores) {
         policy.yields = 200;
     } else {
         policy.spins = 0;
-        policy.yields = 4;
+        policy.yields = 16;
     }
     return policy;
 }

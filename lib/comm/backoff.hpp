@@ -11,7 +11,7 @@ namespace longhaul::comm {
 struct BackoffPolicy {
     int spins = 0;
     int yields = 0;
-    std::chrono::microseconds first_sleep{5};
+    std::chrono::microseconds first_sleep{20};
     std::chrono::microseconds longest_sleep{500};
 };
 

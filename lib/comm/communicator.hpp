@@ -85,7 +85,8 @@ class Communicator {
     /// May be done before the message is received. `data` stays unchanged until then.
     [[nodiscard]] virtual Request isend(std::span<std::byte const> data, int destination, int tag,
                                         StreamView stream = {}) = 0;
-    /// The message has exactly the size of `data`; another size is a ProtocolError.
+    /// The message has exactly the size of `data`; another size is a ProtocolError (MPI libraries do not notice every message
+    /// that is too long: a protocol of varying sizes uses receive).
     [[nodiscard]] virtual Request irecv(std::span<std::byte> data, int source, int tag,
                                         StreamView stream = {}) = 0;
     void send(std::span<std::byte const> data, int destination, int tag, StreamView stream = {});

@@ -30,6 +30,7 @@ void run_loopback(int ranks, std::function<void(Communicator& world)> const& bod
     std::exception_ptr
         first_error;  // written by the one rank that fails first, read after the threads have ended
     std::vector<std::thread> threads;
+    threads.reserve(static_cast<std::size_t>(ranks));
     for (int rank = 0; rank < ranks; ++rank) {
         threads.emplace_back([&, rank] {
             // Unlike under MPI, a failing rank cannot end the others: it is recorded and the others are told.

@@ -65,7 +65,8 @@ comm::Communicator& mpi_world() { return runtime->world(); }
 
 int main(int argc, char** argv) {
     ::testing::InitGoogleTest(&argc, argv);
-    longhaul::comm::MpiRuntime mpi;
+    // Lowered, so that ordinary tests also reach the path of messages beyond 2^31 bytes.
+    longhaul::comm::MpiRuntime mpi({.largest_plain_message = 100'000});
     longhaul::test_support::runtime = &mpi;
     longhaul::test_support::install_listeners(mpi.world().rank());
     int verdict = RUN_ALL_TESTS();

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <random>
 #include <span>
 #include <vector>
@@ -28,9 +30,10 @@ inline std::vector<float> random_floats(std::size_t count, int rank) {
 inline std::vector<std::byte> pattern(std::size_t count, std::uint64_t seed) {
     std::vector<std::byte> bytes(count);
     std::uint64_t state = seed * 0x9e3779b97f4a7c15ULL + 1;
-    for (auto& byte : bytes) {
+    for (std::size_t begin = 0; begin < count; begin += sizeof(state)) {
         state = state * 6364136223846793005ULL + 1442695040888963407ULL;
-        byte = static_cast<std::byte>(state >> 56);
+        std::uint64_t const word = state ^ (state >> 29);
+        std::memcpy(bytes.data() + begin, &word, std::min(sizeof(word), count - begin));
     }
     return bytes;
 }
