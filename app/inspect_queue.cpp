@@ -11,7 +11,7 @@
 #include <map>
 #include <ostream>
 
-namespace longhaul {
+namespace longhaul::app {
 namespace {
 
 constexpr std::size_t kBiggestShown = 5;
@@ -138,4 +138,4 @@ int inspect_queue(std::filesystem::path const& queue, std::ostream& out, bool js
     return findings.problems.empty() ? 0 : 1;
 }
 
-}  // namespace longhaul
+}  // namespace longhaul::app

@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <iosfwd>
 
-namespace longhaul {
+namespace longhaul::app {
 
 /// `longhaul inspect queue PATH`: reads a whole queue and looks at every document (size and whether it can be opened, not its
 /// contents), without a model and without MPI. Prints jobs per kind, bytes, the biggest documents, and everything that a run
@@ -12,4 +12,4 @@ namespace longhaul {
 /// Errors      ValidationError when the queue itself cannot be opened
 int inspect_queue(std::filesystem::path const& queue, std::ostream& out, bool json);
 
-}  // namespace longhaul
+}  // namespace longhaul::app

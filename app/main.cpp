@@ -1,0 +1,52 @@
+#include "base/error.hpp"
+#include "base/log.hpp"
+#include "base/version.hpp"
+#include "app/inspect.hpp"
+#include "app/run_command.hpp"
+
+#include <cstdio>
+#include <string>
+#include <vector>
+
+namespace {
+
+constexpr char const* kUsage =
+    R"(longhaul runs offline queues of very long documents through a language model, exactly,
+on one core or on a cluster under mpirun.
+
+Usage: longhaul COMMAND [options]
+  run       run a queue of jobs            longhaul run --help
+  inspect   look at a model or a queue     longhaul inspect --help
+
+       longhaul --version | --help
+)";
+
+int dispatch(std::vector<std::string> const& words) {
+    if (words.empty() || words[0] == "--help" || words[0] == "-h") {
+        std::fputs(kUsage, words.empty() ? stderr : stdout);
+        return words.empty() ? 2 : 0;
+    }
+    if (words[0] == "--version") {
+        std::printf("longhaul %s (backends: cpu, reference; transports: mpi, loopback)\n",
+                    longhaul::kVersion);
+        return 0;
+    }
+    std::vector<std::string> const rest(words.begin() + 1, words.end());
+    if (words[0] == "run") {
+        return longhaul::app::run_command(rest);
+    }
+    if (words[0] == "inspect") {
+        try {
+            return longhaul::app::inspect_command(rest);
+        } catch (longhaul::ValidationError const& error) {
+            longhaul::log::error("{}", error.what());
+            return 2;
+        }
+    }
+    longhaul::log::error("there is no command '{}'; see `longhaul --help`", words[0]);
+    return 2;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return dispatch({argv + 1, argv + argc}); }

@@ -1,0 +1,200 @@
+#include "app/run_command_line.hpp"
+
+#include "base/error.hpp"
+#include "app/byte_size.hpp"
+
+#include <boost/program_options.hpp>
+
+#include <charconv>
+#include <map>
+#include <sstream>
+
+namespace longhaul::app {
+namespace {
+
+namespace po = boost::program_options;
+
+constexpr char const* kUsage =
+    R"(Usage: [mpirun -n N] longhaul run --model M --queue Q --output O [options]
+
+Runs every job of the queue Q through the model M and appends one result per job to O/results.jsonl.
+A run that was stopped is started again with the same command: finished jobs are skipped.
+Without mpirun it runs as one rank. N = replicas x spp x kvp x tp.
+)";
+
+constexpr char const* kExamples = R"(
+Examples:
+  longhaul run --model models/smollm2-135m/model.gguf --queue inputs/demo.jsonl --output out
+  mpirun -n 8 --oversubscribe longhaul run --model models/smollm2-135m/model.gguf --queue inputs/demo.jsonl \
+      --output out --spp 2 --kvp 2 --tp 2
+  zcat jobs.jsonl.gz | longhaul run --model M --queue - --output out --dtype f32 --deterministic
+
+A job is one line of JSON:
+  {"id":"a","kind":"document","path":"a.txt","prompt":"Summarise the text.","max_tokens":200}
+  {"id":"b","kind":"text","text":"Once upon a time","temperature":0.8,"seed":7,"logprobs":5}
+  {"id":"c","kind":"score","path":"a.txt"}
+
+Exit codes: 0 all jobs done, 1 some jobs failed, 2 set-up or usage, 3 a rank failed.
+)";
+
+po::options_description describe_options() {
+    po::options_description input("Input and output");
+    input.add_options()  //
+        ("model", po::value<std::string>(),
+         "model: a .gguf file, or a folder with config.json and model.safetensors")  //
+        ("queue", po::value<std::string>(),
+         "jobs as JSON lines; also .gz, or - for standard input")  //
+        ("output", po::value<std::string>(),
+         "folder for results.jsonl, run.json and state.json")                                //
+        ("retry-errors", po::bool_switch(), "run jobs again that failed in an earlier run")  //
+        ("quiet", po::bool_switch(), "print errors only");
+    po::options_description grid("Process grid (left out: chosen and explained)");
+    grid.add_options()  //
+        ("replicas", po::value<std::int64_t>(),
+         "copies of the model that work on different jobs")                             //
+        ("spp", po::value<std::int64_t>(), "pipeline stages: layers split over ranks")  //
+        ("kvp", po::value<std::int64_t>(),
+         "KV-cache parallelism: one document's cache split over ranks")  //
+        ("tp", po::value<std::int64_t>(),
+         "tensor parallelism: heads and FFN columns split over ranks")  //
+        ("kvp-weights", po::value<std::string>()->default_value("sharded"),
+         "weights over kvp: sharded, replicated")  //
+        ("kv-policy", po::value<std::string>()->default_value("auto"),
+         "blocks of a sequence over kvp: auto, striped, single");
+    po::options_description steps("Steps");
+    steps.add_options()                                                                     //
+        ("chunk", po::value<std::int64_t>()->default_value(512), "prompt tokens per step")  //
+        ("max-batch", po::value<std::int64_t>()->default_value(8),
+         "jobs that run together in a replica")  //
+        ("block-slots", po::value<std::int64_t>()->default_value(128),
+         "tokens per block of the KV cache")  //
+        ("deterministic", po::bool_switch(),
+         "the same bits for a job whatever else runs beside it; slower");
+    po::options_description machine("Machine");
+    machine.add_options()  //
+        ("dtype", po::value<std::string>()->default_value("bf16"),
+         "weights, activations and KV cache: bf16, f32")  //
+        ("threads", po::value<int>()->default_value(0),
+         "threads per rank; 0: cores of the node / its ranks")  //
+        ("kv-memory", po::value<std::string>(),
+         "KV cache per rank, like 8G; left out: what memory allows")  //
+        ("backend", po::value<std::string>()->default_value("cpu"),
+         "cpu, or reference (slow, for checking)");
+    po::options_description other("Other");
+    other.add_options()                             //
+        ("help,h", po::bool_switch(), "this text")  //
+        ("inject-fault", po::value<std::string>(),
+         "rehearse a failure: RANK:STEP makes that rank fail at that step, RANK:setup before the "
+         "first");
+    po::options_description all;
+    all.add(input).add(grid).add(steps).add(machine).add(other);
+    return all;
+}
+
+template <class T>
+T choose(po::variables_map const& values, char const* option,
+         std::map<std::string, T> const& choices) {
+    std::string const& text = values[option].as<std::string>();
+    auto const found = choices.find(text);
+    if (found == choices.end()) {
+        std::string names;
+        for (auto const& [name, value] : choices) {
+            names += (names.empty() ? "" : ", ") + name;
+        }
+        throw ValidationError(
+            fmt::format("--{} {}: no such choice; use one of: {}", option, text, names));
+    }
+    return found->second;
+}
+
+std::optional<std::int64_t> optional_number(po::variables_map const& values, char const* option) {
+    return values.count(option) != 0 ? std::optional(values[option].as<std::int64_t>())
+                                     : std::nullopt;
+}
+
+engine::FaultInjection parse_fault(std::string const& text) {
+    engine::FaultInjection fault;
+    auto const colon = text.find(':');
+    char const* const end = text.data() + text.size();
+    bool ok = colon != std::string::npos &&
+              std::from_chars(text.data(), text.data() + colon, fault.rank).ec == std::errc{};
+    if (ok && text.compare(colon + 1, std::string::npos, "setup") != 0) {
+        ok = std::from_chars(text.data() + colon + 1, end, fault.step).ec == std::errc{} &&
+             fault.step >= 0;
+    }
+    LH_VALIDATE(ok, "--inject-fault {}: write RANK:STEP or RANK:setup", text);
+    return fault;
+}
+
+std::string required(po::variables_map const& values, char const* option) {
+    LH_VALIDATE(values.count(option) != 0, "--{} is missing; see `longhaul run --help`", option);
+    return values[option].as<std::string>();
+}
+
+engine::RunOptions make_options(po::variables_map const& values) {
+    engine::RunOptions options;
+    options.model = required(values, "model");
+    options.queue = required(values, "queue");
+    options.output = required(values, "output");
+    options.replicas = optional_number(values, "replicas");
+    options.spp = optional_number(values, "spp");
+    options.kvp = optional_number(values, "kvp");
+    options.tp = optional_number(values, "tp");
+    options.chunk = values["chunk"].as<std::int64_t>();
+    options.max_batch = values["max-batch"].as<std::int64_t>();
+    options.block_slots = values["block-slots"].as<std::int64_t>();
+    options.threads = values["threads"].as<int>();
+    options.deterministic = values["deterministic"].as<bool>();
+    options.retry_errors = values["retry-errors"].as<bool>();
+    options.kv_policy = choose<schedule::KvPolicy>(values, "kv-policy",
+                                                   {{"auto", schedule::KvPolicy::automatic},
+                                                    {"striped", schedule::KvPolicy::striped},
+                                                    {"single", schedule::KvPolicy::single}});
+    options.kvp_weights =
+        choose<model::WeightStorage>(values, "kvp-weights",
+                                     {{"sharded", model::WeightStorage::sharded},
+                                      {"replicated", model::WeightStorage::replicated}});
+    options.dtype = choose<DType>(values, "dtype", {{"bf16", DType::bf16}, {"f32", DType::f32}});
+    options.backend = choose<kernels::Backend>(
+        values, "backend",
+        {{"cpu", kernels::Backend::cpu}, {"reference", kernels::Backend::reference}});
+    if (values.count("kv-memory") != 0) {
+        options.kv_bytes = parse_byte_size(values["kv-memory"].as<std::string>(), "--kv-memory");
+    }
+    if (values.count("inject-fault") != 0) {
+        options.inject_fault = parse_fault(values["inject-fault"].as<std::string>());
+    }
+    return options;
+}
+
+}  // namespace
+
+std::string run_help() {
+    std::ostringstream text;
+    text << kUsage << describe_options() << kExamples;
+    return text.str();
+}
+
+RunCommandLine parse_run_command_line(std::vector<std::string> const& words) {
+    RunCommandLine command;
+    po::variables_map values;
+    try {
+        po::command_line_parser parser(words);
+        // Abbreviated options would make scripts break when an option is added.
+        auto const style =
+            po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
+        po::options_description const options = describe_options();
+        po::store(parser.options(options).style(style).positional({}).run(), values);
+        po::notify(values);
+    } catch (po::error const& error) {
+        throw ValidationError(fmt::format("{}; see `longhaul run --help`", error.what()));
+    }
+    command.help = values["help"].as<bool>();
+    if (!command.help) {
+        command.quiet = values["quiet"].as<bool>();
+        command.options = make_options(values);
+    }
+    return command;
+}
+
+}  // namespace longhaul::app

@@ -1,0 +1,161 @@
+#include "engine/layer_runner.hpp"
+
+#include "kernels/attention.hpp"
+#include "kernels/linear.hpp"
+#include "kernels/norm.hpp"
+#include "kernels/rope_kv.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <span>
+
+namespace longhaul::engine {
+
+LayerRunner::LayerRunner(RankContext& context, std::int64_t max_rows)
+    : context_(context),
+      config_(context.weights.config),
+      partition_(context.weights.partition),
+      kvp_index_(static_cast<std::size_t>(context.grid.coord().kvp)),
+      exchange_(context.grid.kvp(), config_, partition_, context.exec) {
+    auto const elements = [max_rows](std::int64_t width) {
+        return static_cast<std::size_t>(max_rows * width);
+    };
+    auto const element_bytes = static_cast<std::size_t>(dtype_bytes(context.weights.dtype));
+    std::int64_t const head_elements = partition_.heads.size() * config_.head_dim;
+    std::int64_t const ffn = partition_.ffn[kvp_index_].size();
+    normed_.resize(elements(config_.hidden_dim) * element_bytes);
+    qkv_.resize(
+        elements((partition_.heads.size() + 2 * partition_.kv_heads.size()) * config_.head_dim));
+    rope_.resize(elements(config_.head_dim));
+    queries_.resize(elements(head_elements) * element_bytes);
+    attended_.resize(elements(head_elements));
+    lse_.resize(elements(partition_.heads.size()));
+    merged_.resize(context.grid.kvp().size() > 1 ? elements(exchange_.width()) : 0);
+    gate_up_.resize(elements(2 * ffn));
+    activation_.resize(elements(std::max(exchange_.width(), ffn)) * element_bytes);
+    delta_.resize(elements(config_.hidden_dim));
+}
+
+std::int64_t workspace_bytes(ModelConfig const& config, model::Partition const& partition,
+                             std::int64_t kvp_index, DType dtype, std::int64_t max_rows) {
+    auto const k = static_cast<std::size_t>(kvp_index);
+    std::int64_t const heads = partition.heads.size() * config.head_dim;
+    std::int64_t const kv_heads = partition.kv_heads.size() * config.head_dim;
+    std::int64_t const slice = partition.projection[k].size();
+    std::int64_t const ffn = partition.ffn[k].size();
+    std::int64_t const f32 = 2 * config.hidden_dim + heads + 2 * kv_heads + config.head_dim +
+                             heads + partition.heads.size() + slice + 2 * ffn;
+    std::int64_t const typed = config.hidden_dim + heads + std::max(slice, ffn);
+    return max_rows * (f32 * dtype_bytes(DType::f32) + typed * dtype_bytes(dtype));
+}
+
+void LayerRunner::run(StepBatch const& batch, float* hidden) {
+    kernels::rope_table(batch.positions, config_.head_dim, config_.rope_theta, rope_.data());
+    delta_pending_ = false;
+    for (std::int64_t layer = 0; layer < partition_.layers.size(); ++layer) {
+        run_layer(batch, layer, hidden);
+        if (context_.between_layers) {
+            context_.between_layers();
+        }
+    }
+    kernels::ResidualNormArgs last;  // the residual of the last FFN, without a norm
+    last.x = hidden;
+    last.delta = delta_.data();
+    last.num_rows = batch.num_rows;
+    last.dim = config_.hidden_dim;
+    kernels::residual_rms_norm(context_.exec, last);
+}
+
+void LayerRunner::run_layer(StepBatch const& batch, std::int64_t local_layer, float* hidden) {
+    model::LayerWeights const& layer =
+        context_.weights.layers[static_cast<std::size_t>(local_layer)];
+    DType const dtype = context_.weights.dtype;
+
+    norm(batch, hidden, layer.attn_norm);
+    linear(batch, normed_.data(), layer.qkv, qkv_.data());
+    attend(batch, local_layer);
+    float const* slice = attended_.data();
+    if (context_.grid.kvp().size() > 1) {
+        ScopedTimer const timer(context_.counters.communication_s);
+        exchange_.run(batch, attended_.data(), lse_.data(), merged_.data());
+        slice = merged_.data();
+    }
+    kernels::convert(context_.exec, slice, batch.num_rows * exchange_.width(), activation_.data(),
+                     dtype);
+    linear(batch, activation_.data(), layer.projection[kvp_index_], delta_.data());
+    reduce_delta(batch);
+
+    norm(batch, hidden, layer.ffn_norm);
+    linear(batch, normed_.data(), layer.gate_up[kvp_index_], gate_up_.data());
+    kernels::swiglu(context_.exec, gate_up_.data(), batch.num_rows,
+                    partition_.ffn[kvp_index_].size(), activation_.data(), dtype);
+    linear(batch, activation_.data(), layer.down[kvp_index_], delta_.data());
+    reduce_delta(batch);
+}
+
+void LayerRunner::attend(StepBatch const& batch, std::int64_t local_layer) {
+    ScopedTimer const timer(context_.counters.attention_s);
+    kernels::RopeKvArgs rope;
+    rope.layout = context_.kv.layout();
+    rope.pool = context_.kv.layer_pool(local_layer);
+    rope.qkv = qkv_.data();
+    rope.table = rope_.data();
+    rope.num_rows = batch.num_rows;
+    rope.num_heads = partition_.heads.size();
+    rope.slots = batch.slots;
+    rope.queries = queries_.data();
+    kernels::rope_and_write_kv(context_.exec, rope);
+
+    kernels::AttentionArgs attention;
+    attention.layout = context_.kv.layout();
+    attention.pool = rope.pool;
+    attention.queries = queries_.data();
+    attention.num_rows = batch.num_rows;
+    attention.num_heads = partition_.heads.size();
+    attention.scale = 1.0F / std::sqrt(static_cast<float>(config_.head_dim));
+    attention.items = batch.attention;
+    attention.out = attended_.data();
+    attention.lse = lse_.data();
+    kernels::attention(context_.exec, attention);
+}
+
+// Adds what the previous sub-layer left to the residual and normalises in the same pass.
+void LayerRunner::norm(StepBatch const& batch, float* hidden, std::vector<float> const& weight) {
+    kernels::ResidualNormArgs args;
+    args.x = hidden;
+    args.delta = delta_pending_ ? delta_.data() : nullptr;
+    args.weight = weight.data();
+    args.epsilon = config_.rms_epsilon;
+    args.num_rows = batch.num_rows;
+    args.dim = config_.hidden_dim;
+    args.out = normed_.data();
+    args.out_dtype = context_.weights.dtype;
+    kernels::residual_rms_norm(context_.exec, args);
+    delta_pending_ = false;
+}
+
+void LayerRunner::linear(StepBatch const& batch, void const* input,
+                         kernels::LinearWeight const& weight, float* output) {
+    ScopedTimer const timer(context_.counters.linear_s);
+    if (!context_.deterministic) {
+        kernels::linear(context_.exec, input, batch.num_rows, weight, output);
+        return;
+    }
+    auto const* bytes = static_cast<std::byte const*>(input);
+    for (Range const& rows : batch.item_rows) {
+        kernels::linear(context_.exec,
+                        bytes + rows.begin * weight.k() * dtype_bytes(context_.weights.dtype),
+                        rows.size(), weight, output + rows.begin * weight.n());
+    }
+}
+
+void LayerRunner::reduce_delta(StepBatch const& batch) {
+    delta_pending_ = true;
+    if (context_.grid.linear().size() > 1) {
+        ScopedTimer const timer(context_.counters.communication_s);
+        context_.grid.linear().all_reduce_sum(std::span(
+            delta_.data(), static_cast<std::size_t>(batch.num_rows * config_.hidden_dim)));
+    }
+}
+
+}  // namespace longhaul::engine

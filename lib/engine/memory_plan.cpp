@@ -1,0 +1,138 @@
+#include "engine/memory_plan.hpp"
+
+#include "base/checked.hpp"
+#include "comm/agree.hpp"
+#include "kv/kv_cache.hpp"
+#include "engine/layer_runner.hpp"
+#include "engine/node_memory.hpp"
+#include "engine/output_head.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+#include <span>
+
+namespace longhaul::engine {
+namespace {
+
+constexpr double kMiB = 1024.0 * 1024.0;
+
+double mib(std::int64_t bytes) { return static_cast<double>(bytes) / kMiB; }
+
+// The loader's scratch, the tokenizer, message buffers and the C++ runtime.
+constexpr std::int64_t kReserve = std::int64_t{96} << 20;
+
+RankMemory own_memory(ModelConfig const& config, model::Partition const& partition,
+                      std::int64_t kvp_index, RunOptions const& options, std::int64_t budget) {
+    RankMemory memory;
+    std::int64_t const max_rows = options.chunk + options.max_batch;
+    memory.budget = budget;
+    memory.weights =
+        model::weight_bytes(config, partition, kvp_index, options.kvp_weights, options.dtype);
+    memory.workspace = workspace_bytes(config, partition, kvp_index, options.dtype, max_rows) +
+                       max_rows * config.hidden_dim * dtype_bytes(DType::f32);
+    if (partition.last_stage) {
+        memory.workspace +=
+            kLogitRows * (partition.vocab.size() + 2 * config.hidden_dim) * dtype_bytes(DType::f32);
+    }
+    memory.bytes_per_block = kv::KvCache::bytes_per_block(
+        kv_layout(config, partition, options.dtype, options.block_slots), partition.layers.size());
+    std::int64_t const left = budget - memory.weights - memory.workspace - kReserve;
+    std::int64_t const kv_bytes = options.kv_bytes.value_or(left);
+    memory.kv_blocks = std::max<std::int64_t>(0, kv_bytes / memory.bytes_per_block);
+    return memory;
+}
+
+std::optional<std::string> find_problem(RankMemory const& memory, RunOptions const& options,
+                                        std::string const& source) {
+    std::int64_t const fixed = memory.weights + memory.workspace + kReserve;
+    if (fixed > memory.budget) {
+        return fmt::format(
+            "the model does not fit: this rank needs {:.0f} MiB for weights and workspace, its "
+            "share of the node's memory "
+            "({}) is {:.0f} MiB; use more ranks for --spp or --tp, fewer ranks per node, a smaller "
+            "--chunk, or --dtype bf16",
+            mib(fixed), source, mib(memory.budget));
+    }
+    if (options.kv_bytes && fixed + *options.kv_bytes > memory.budget) {
+        return fmt::format(
+            "--kv-memory {} does not fit: weights and workspace leave {:.0f} MiB of this rank's "
+            "{:.0f} MiB ({})",
+            *options.kv_bytes, mib(memory.budget - fixed), mib(memory.budget), source);
+    }
+    if (memory.kv_blocks < 1) {
+        return fmt::format(
+            "no room for a single KV block of {:.1f} MiB; raise --kv-memory, lower --block-slots, "
+            "or use more "
+            "ranks for --kvp or --spp",
+            mib(memory.bytes_per_block));
+    }
+    return std::nullopt;
+}
+
+}  // namespace
+
+std::int64_t MemoryPlan::kv_slots(std::int64_t block_slots) const {
+    std::int64_t const least = *std::min_element(capacity.begin(), capacity.end());
+    return least * static_cast<std::int64_t>(capacity.size()) * block_slots;
+}
+
+kernels::KvLayout kv_layout(ModelConfig const& config, model::Partition const& partition,
+                            DType dtype, std::int64_t block_slots) {
+    return {dtype, block_slots, partition.kv_heads.size(), config.head_dim, config.head_dim};
+}
+
+MemoryPlan plan_memory(comm::ProcessGrid& grid, ModelConfig const& config,
+                       model::Partition const& partition, RunOptions const& options,
+                       int local_ranks) {
+    NodeMemory const node = node_memory();
+    // A tenth stays with the system and the page cache of the model file.
+    std::int64_t const budget = node.bytes / 10 * 9 / local_ranks;
+    MemoryPlan plan;
+    plan.source = node.source;
+    plan.mine = own_memory(config, partition, grid.coord().kvp, options, budget);
+    comm::agree(grid.world(), find_problem(plan.mine, options, node.source));
+
+    plan.capacity.assign(static_cast<std::size_t>(grid.shape().kvp),
+                         std::numeric_limits<std::int64_t>::max());
+    plan.capacity[static_cast<std::size_t>(grid.coord().kvp)] = plan.mine.kv_blocks;
+    grid.replica().all_reduce(plan.capacity, comm::ReduceOp::min);
+
+    plan.ranks.resize(static_cast<std::size_t>(grid.world().size()));
+    grid.world().all_gather(std::as_bytes(std::span(&plan.mine, 1)),
+                            std::as_writable_bytes(std::span(plan.ranks)));
+    return plan;
+}
+
+std::string describe(MemoryPlan const& plan, comm::GridShape const& shape,
+                     std::int64_t block_slots) {
+    constexpr std::size_t kMostLines = 16;
+    auto const total = [](RankMemory const& memory) { return memory.weights + memory.workspace; };
+    auto const heaviest =
+        std::max_element(plan.ranks.begin(), plan.ranks.end(),
+                         [&](auto const& a, auto const& b) { return total(a) < total(b); });
+    std::string text;
+    for (std::size_t rank = 0; rank < plan.ranks.size(); ++rank) {
+        auto const here = plan.ranks.begin() + static_cast<std::ptrdiff_t>(rank);
+        if (plan.ranks.size() > kMostLines && here != heaviest) {
+            continue;
+        }
+        comm::GridCoord const at = comm::coord_of(shape, static_cast<std::int64_t>(rank));
+        std::int64_t const blocks =
+            std::min(here->kv_blocks, plan.capacity[static_cast<std::size_t>(at.kvp)]);
+        text += fmt::format(
+            "  rank {:>3} (replica {}, stage {}, kvp {}, tp {}): weights {:.1f} MiB, workspace "
+            "{:.1f} MiB, KV up to {:.1f} MiB "
+            "({} blocks){}\n",
+            rank, at.replica, at.spp, at.kvp, at.tp, mib(here->weights), mib(here->workspace),
+            mib(blocks * here->bytes_per_block), blocks,
+            plan.ranks.size() > 1 && here == heaviest ? ", the heaviest" : "");
+    }
+    text += fmt::format("  one replica holds up to {} tokens of KV (bound by {})",
+                        plan.kv_slots(block_slots), plan.source);
+    return text;
+}
+
+}  // namespace longhaul::engine

@@ -1,0 +1,30 @@
+#pragma once
+
+#include "comm/communicator.hpp"
+#include "comm/mpi_runtime.hpp"
+#include "engine/run_options.hpp"
+#include "report/progress_meter.hpp"
+#include "report/summary_table.hpp"
+
+#include <functional>
+#include <string>
+
+namespace longhaul::engine {
+
+/// How a run talks to its user. Called on world rank 0 only; `progress` from the server's thread.
+struct RunObserver {
+    std::function<void(std::string const&)> info;  ///< what was chosen and why, before the start
+    std::function<void(report::ProgressCounters const&)> progress;  ///< a few times a second
+    std::function<void(report::ProgressCounters const&, report::RunSummary const&)> finished;
+};
+
+/// The main job: reads the queue, runs every job through the model on the process grid, appends one result per job.
+///
+/// Collective  over `world`; `node` says where this rank runs
+/// Returns     the exit code, equal on all ranks: 0 all jobs done, 1 some jobs failed
+/// Errors      SetupFailed, the same on all ranks, before any job ran. Any later exception is fatal for the whole run and is
+///             not caught here (lib/README.md, error policy).
+[[nodiscard]] int run(comm::Communicator& world, comm::NodeInfo const& node,
+                      RunOptions const& options, RunObserver const& observer);
+
+}  // namespace longhaul::engine

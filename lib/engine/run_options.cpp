@@ -1,0 +1,46 @@
+#include "engine/run_options.hpp"
+
+#include <fmt/format.h>
+
+namespace longhaul::engine {
+namespace {
+
+std::string optional_text(std::optional<std::int64_t> value) {
+    return value ? std::to_string(*value) : "default";
+}
+
+}  // namespace
+
+char const* kv_policy_name(schedule::KvPolicy policy) {
+    switch (policy) {
+        case schedule::KvPolicy::striped:
+            return "striped";
+        case schedule::KvPolicy::single:
+            return "single";
+        case schedule::KvPolicy::automatic:
+            break;
+    }
+    return "auto";
+}
+
+char const* weight_storage_name(model::WeightStorage storage) {
+    return storage == model::WeightStorage::sharded ? "sharded" : "replicated";
+}
+
+char const* backend_name(kernels::Backend backend) {
+    return backend == kernels::Backend::cpu ? "cpu" : "reference";
+}
+
+std::string RunOptions::describe() const {
+    return fmt::format(
+        "model={} queue={} output={} replicas={} spp={} kvp={} tp={} chunk={} max-batch={} "
+        "block-slots={} kv-policy={} "
+        "kvp-weights={} kv-memory={} dtype={} backend={} threads={} deterministic={} "
+        "retry-errors={}",
+        model.string(), queue.string(), output.string(), optional_text(replicas),
+        optional_text(spp), optional_text(kvp), optional_text(tp), chunk, max_batch, block_slots,
+        kv_policy_name(kv_policy), weight_storage_name(kvp_weights), optional_text(kv_bytes),
+        dtype_name(dtype), backend_name(backend), threads, deterministic, retry_errors);
+}
+
+}  // namespace longhaul::engine

@@ -1,0 +1,17 @@
+#pragma once
+
+#include "engine/run_options.hpp"
+#include "engine/run_setup.hpp"
+#include "engine/step_counters.hpp"
+#include "report/summary_table.hpp"
+
+#include <string>
+
+namespace longhaul::engine {
+
+/// What OUTPUT/run.json says: versions, options, grid, memory, timings and counters (of world rank 0) of one run.
+[[nodiscard]] std::string run_record(RunSetup& setup, RunOptions const& options,
+                                     StepCounters const& counters,
+                                     report::RunSummary const& summary, double wall_s);
+
+}  // namespace longhaul::engine

@@ -1,0 +1,149 @@
+#include "model/weight_shard.hpp"
+
+#include "kernels/norm.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace longhaul::model {
+namespace {
+
+/// Reads slices of one model file into packed weights.
+class ShardLoader {
+  public:
+    ShardLoader(io::ModelFile const& file, Partition const& partition, LoadOptions const& options,
+                kernels::ExecContext const& exec)
+        : file_(file),
+          config_(file.config()),
+          partition_(partition),
+          options_(options),
+          exec_(exec) {}
+
+    WeightShard load() {
+        WeightShard shard;
+        shard.config = config_;
+        shard.partition = partition_;
+        shard.dtype = options_.dtype;
+        for (std::int64_t layer = partition_.layers.begin; layer < partition_.layers.end; ++layer) {
+            shard.layers.push_back(load_layer(layer));
+        }
+        if (partition_.first_stage) {
+            shard.embedding = load_embedding();
+        }
+        if (partition_.last_stage) {
+            shard.output_norm.resize(static_cast<std::size_t>(config_.hidden_dim));
+            file_.read(io::GlobalTensor::output_norm, {0, 1}, {0, config_.hidden_dim},
+                       shard.output_norm.data(), config_.hidden_dim);
+            float* const rows = scratch(partition_.vocab.size() * config_.hidden_dim);
+            file_.read(io::GlobalTensor::lm_head, partition_.vocab, {0, config_.hidden_dim}, rows,
+                       config_.hidden_dim);
+            shard.lm_head = pack(rows, partition_.vocab.size(), config_.hidden_dim);
+        }
+        return shard;
+    }
+
+  private:
+    float* scratch(std::int64_t elements) {
+        buffer_.resize(static_cast<std::size_t>(elements));
+        return buffer_.data();
+    }
+
+    [[nodiscard]] kernels::LinearWeight pack(float const* weight, std::int64_t n,
+                                             std::int64_t k) const {
+        return kernels::LinearWeight::pack(exec_, weight, n, k, k, options_.dtype);
+    }
+
+    [[nodiscard]] std::vector<float> load_norm(io::LayerTensor tensor, std::int64_t layer) const {
+        std::vector<float> weight(static_cast<std::size_t>(config_.hidden_dim));
+        file_.read(tensor, layer, {0, 1}, {0, config_.hidden_dim}, weight.data(),
+                   config_.hidden_dim);
+        return weight;
+    }
+
+    LayerWeights load_layer(std::int64_t layer) {
+        LayerWeights weights;
+        weights.attn_norm = load_norm(io::LayerTensor::attn_norm, layer);
+        weights.ffn_norm = load_norm(io::LayerTensor::ffn_norm, layer);
+        weights.qkv = load_qkv(layer);
+        for (std::size_t k = 0; k < partition_.ffn.size(); ++k) {
+            bool const stored = options_.storage == WeightStorage::replicated ||
+                                static_cast<std::int64_t>(k) == options_.kvp_index;
+            weights.projection.push_back(
+                stored ? load_columns(io::LayerTensor::o, layer, partition_.projection[k])
+                       : kernels::LinearWeight{});
+            weights.gate_up.push_back(stored ? load_gate_up(layer, partition_.ffn[k])
+                                             : kernels::LinearWeight{});
+            weights.down.push_back(
+                stored ? load_columns(io::LayerTensor::down, layer, partition_.ffn[k])
+                       : kernels::LinearWeight{});
+        }
+        return weights;
+    }
+
+    kernels::LinearWeight load_qkv(std::int64_t layer) {
+        std::int64_t const dim = config_.head_dim;
+        Range const q{partition_.heads.begin * dim, partition_.heads.end * dim};
+        Range const kv{partition_.kv_heads.begin * dim, partition_.kv_heads.end * dim};
+        Range const all{0, config_.hidden_dim};
+        std::int64_t const rows = q.size() + 2 * kv.size();
+        float* const matrix = scratch(rows * config_.hidden_dim);
+        file_.read(io::LayerTensor::q, layer, q, all, matrix, config_.hidden_dim);
+        file_.read(io::LayerTensor::k, layer, kv, all, matrix + q.size() * config_.hidden_dim,
+                   config_.hidden_dim);
+        file_.read(io::LayerTensor::v, layer, kv, all,
+                   matrix + (q.size() + kv.size()) * config_.hidden_dim, config_.hidden_dim);
+        return pack(matrix, rows, config_.hidden_dim);
+    }
+
+    kernels::LinearWeight load_columns(io::LayerTensor tensor, std::int64_t layer, Range columns) {
+        float* const matrix = scratch(config_.hidden_dim * columns.size());
+        if (!columns.empty()) {
+            file_.read(tensor, layer, {0, config_.hidden_dim}, columns, matrix, columns.size());
+        }
+        return pack(matrix, config_.hidden_dim, columns.size());
+    }
+
+    kernels::LinearWeight load_gate_up(std::int64_t layer, Range ffn) {
+        Range const all{0, config_.hidden_dim};
+        float* const matrix = scratch(2 * ffn.size() * config_.hidden_dim);
+        if (!ffn.empty()) {
+            file_.read(io::LayerTensor::gate, layer, ffn, all, matrix, config_.hidden_dim);
+            file_.read(io::LayerTensor::up, layer, ffn, all,
+                       matrix + ffn.size() * config_.hidden_dim, config_.hidden_dim);
+        }
+        return pack(matrix, 2 * ffn.size(), config_.hidden_dim);
+    }
+
+    // Row by row in pieces: the table of a large vocabulary need not exist a second time as f32.
+    std::vector<std::byte> load_embedding() {
+        std::int64_t const dim = config_.hidden_dim;
+        std::int64_t const row_bytes = dim * dtype_bytes(options_.dtype);
+        std::vector<std::byte> table(static_cast<std::size_t>(partition_.vocab.size() * row_bytes));
+        constexpr std::int64_t kRowsAtOnce = 1024;
+        for (std::int64_t row = 0; row < partition_.vocab.size(); row += kRowsAtOnce) {
+            std::int64_t const count = std::min(kRowsAtOnce, partition_.vocab.size() - row);
+            Range const rows{partition_.vocab.begin + row, partition_.vocab.begin + row + count};
+            float* const piece = scratch(count * dim);
+            file_.read(io::GlobalTensor::token_embedding, rows, {0, dim}, piece, dim);
+            kernels::convert(exec_, piece, count * dim, table.data() + row * row_bytes,
+                             options_.dtype);
+        }
+        return table;
+    }
+
+    io::ModelFile const& file_;
+    ModelConfig const& config_;
+    Partition const& partition_;
+    LoadOptions const& options_;
+    kernels::ExecContext const& exec_;
+    std::vector<float> buffer_;
+};
+
+}  // namespace
+
+WeightShard load_weight_shard(io::ModelFile const& file, Partition const& partition,
+                              LoadOptions const& options, kernels::ExecContext const& exec) {
+    return ShardLoader(file, partition, options, exec).load();
+}
+
+}  // namespace longhaul::model
