@@ -22,7 +22,20 @@ using Floats = float __attribute__((vector_size(kLanes * 4)));
 using Ints = std::int32_t __attribute__((vector_size(kLanes * 4)));
 using Words = std::uint32_t __attribute__((vector_size(kLanes * 4)));
 using Halves = std::uint16_t __attribute__((vector_size(kLanes * 2)));
-using Doubles = double __attribute__((vector_size(kLanes * 8)));
+using HalfFloats = float __attribute__((vector_size(kLanes * 2)));
+using Doubles = double __attribute__((vector_size(kLanes * 4)));  // half as many lanes
+
+/// Calls body(first element, elements) for whole vectors, then for the tail.
+template <class Body>
+[[gnu::always_inline]] inline void for_vectors(std::int64_t count, Body const& body) {
+    std::int64_t i = 0;
+    for (; i + kLanes <= count; i += kLanes) {
+        body(i, std::int64_t{kLanes});
+    }
+    if (i < count) {
+        body(i, count - i);
+    }
+}
 
 [[gnu::always_inline]] inline Floats load_floats(float const* x, std::int64_t count) {
     Floats v{};
@@ -88,9 +101,16 @@ using Doubles = double __attribute__((vector_size(kLanes * 8)));
     return p * reinterpret_cast<Floats>(exponent);
 }
 
+/// The lower and the upper half of a vector in fp64.
+[[gnu::always_inline]] inline Doubles widen_half(Floats v, int half) {
+    HalfFloats part;
+    std::memcpy(&part, reinterpret_cast<char const*>(&v) + half * sizeof part, sizeof part);
+    return __builtin_convertvector(part, Doubles);
+}
+
 [[gnu::always_inline]] inline double sum_lanes(Doubles v) {
     double sum = 0.0;
-    for (int lane = 0; lane < kLanes; ++lane) {
+    for (int lane = 0; lane < kLanes / 2; ++lane) {
         sum += v[lane];
     }
     return sum;

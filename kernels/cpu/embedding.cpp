@@ -7,7 +7,7 @@
 namespace longhaul::kernels::cpu {
 
 void embedding(ExecContext const& exec, EmbeddingArgs const& args) {
-    constexpr std::int64_t kMinimumElements = 64 * 1024;
+    constexpr std::int64_t kMinimumElements = std::int64_t{64} << 10;
     auto const num_tokens = static_cast<std::int64_t>(args.tokens.size());
     bool const small = num_tokens * args.dim < kMinimumElements;
     parallel_for(small ? 1 : exec.threads, num_tokens, [&](std::int64_t i) {

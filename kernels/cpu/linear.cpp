@@ -12,11 +12,11 @@ namespace longhaul::kernels::cpu {
 namespace {
 
 /// Rows of a that stay in the second-level cache while panels stream past them.
-constexpr std::int64_t kBlockBytes = 256 * 1024;
+constexpr std::int64_t kBlockBytes = std::int64_t{256} << 10;
 /// Part of k whose panel stays in that cache too.
 constexpr std::int64_t kDepthBytes = 4096;
-/// Less weight than this per thread is not worth waking the thread.
-constexpr std::int64_t kMinimumWork = 64 * 1024;
+/// Fewer multiply-adds per thread are not worth waking it.
+constexpr std::int64_t kMinimumWork = std::int64_t{32} << 10;
 
 /// Work of one thread.
 struct Share {
@@ -147,7 +147,7 @@ void linear(ExecContext const& exec, void const* a, std::int64_t m,
         return;
     }
     PanelKernel const kernel = panel_kernel(exec.isa, weight.dtype);
-    std::int64_t const useful = ceil_div(m * weight.n * weight.k * 2, kMinimumWork);
+    std::int64_t const useful = ceil_div(m * weight.n * weight.k, kMinimumWork);
     ThreadGrid const grid(m, weight.n, std::min<std::int64_t>(exec.threads, useful));
     auto const* const bytes = static_cast<std::byte const*>(a);
     parallel_for(static_cast<int>(grid.size()), grid.size(), [&](std::int64_t index) {

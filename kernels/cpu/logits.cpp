@@ -20,11 +20,10 @@ struct Chunk {
     LogitQuery const& query;
 };
 
-void choose_greedily(Chunk const& chunk, LogitSummary& summary) {
-    auto const* const end = chunk.logits + chunk.vocab.size();
-    auto const* const best = std::max_element(chunk.logits, end);
-    summary.chosen = {static_cast<TokenId>(chunk.vocab.begin + (best - chunk.logits)), *best};
-    summary.chosen_score = *best;
+void choose_greedily(Chunk const& chunk, float max, LogitSummary& summary) {
+    auto const* const best = std::find(chunk.logits, chunk.logits + chunk.vocab.size(), max);
+    summary.chosen = {static_cast<TokenId>(chunk.vocab.begin + (best - chunk.logits)), max};
+    summary.chosen_score = max;
 }
 
 void choose_by_noise(Chunk const& chunk, LogitSummary& summary) {
@@ -83,7 +82,7 @@ LogitSummary summarize_chunk(RowKernels const& kernels, Chunk const& chunk) {
         summary.has_target = true;
     }
     if (chunk.query.sample && chunk.query.temperature == 0.0F) {
-        choose_greedily(chunk, summary);
+        choose_greedily(chunk, span.max, summary);
     } else if (chunk.query.sample) {
         choose_by_noise(chunk, summary);
     }

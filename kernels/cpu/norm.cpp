@@ -8,7 +8,7 @@ namespace longhaul::kernels::cpu {
 namespace {
 
 /// Elements per thread below which a parallel region costs more than it saves.
-constexpr std::int64_t kMinimumElements = 16 * 1024;
+constexpr std::int64_t kMinimumElements = std::int64_t{16} << 10;
 
 int useful_threads(ExecContext const& exec, std::int64_t elements) {
     std::int64_t const useful = ceil_div(elements, kMinimumElements);

@@ -78,7 +78,8 @@ TEST(Linear, WritesItsOutputOnlyAndTakesUnalignedPointers) {
             Inputs const in({5, 37, 19}, dtype, 11);
             ExecContext const exec = cpu_context(isa, 2);
             LinearWeight const weight = in.pack(exec);
-            auto const bytes = static_cast<std::size_t>(5 * 19 * dtype_bytes(dtype));
+            auto const bytes =
+                static_cast<std::size_t>(in.shape.m * in.shape.k * dtype_bytes(dtype));
             std::vector<std::byte> shifted(bytes + 2);
             std::memcpy(shifted.data() + 2, in.activations(), bytes);
             std::vector<float> c(5 * 37 + 2, kGuard);

@@ -124,16 +124,17 @@ TEST(ResidualRmsNorm, RowBitsAreIndependent) {
         NormResult const many = run_norm(cpu_context(isa, 5), 64, 577, true, DType::f32);
         EXPECT_EQ(one.out, many.out);
         // Row 3 alone, from an address with another alignment.
+        constexpr std::ptrdiff_t kRow = 3;
         std::vector<float> const weight = random_floats(577, 5);
         std::vector<float> x(578);
-        std::copy_n(one.x.begin() + 3 * 577, 577, x.begin() + 1);
+        std::copy_n(one.x.begin() + kRow * 577, 577, x.begin() + 1);
         std::vector<float> out(577);
         residual_rms_norm(cpu_context(isa), {.x = x.data() + 1,
                                              .weight = weight.data(),
                                              .num_rows = 1,
                                              .dim = 577,
                                              .out = out.data()});
-        EXPECT_TRUE(std::equal(out.begin(), out.end(), one.out.begin() + 3 * 577));
+        EXPECT_TRUE(std::equal(out.begin(), out.end(), one.out.begin() + kRow * 577));
     }
 }
 
