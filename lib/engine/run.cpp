@@ -90,7 +90,8 @@ StepCounters run_rank(RunSetup& setup, comm::NodeInfo const& node, RunOptions co
                   counters,
                   shape.spp,
                   comm::backoff_policy(node.local_size, node.cores),
-                  std::nullopt};
+                  std::nullopt,
+                  observer.step_begun};
     if (options.inject_fault && options.inject_fault->rank == grid.world().rank()) {
         loop.fail_at = options.inject_fault->step;
     }
@@ -112,7 +113,8 @@ int run(comm::Communicator& world, comm::NodeInfo const& node, RunOptions const&
     if (setup.is_server()) {
         server = std::make_unique<ServerParts>(setup, options, observer);
     }
-    StepCounters const counters = run_rank(setup, node, options, server ? &server->local : nullptr);
+    StepCounters const counters =
+        run_rank(setup, node, options, observer, server ? &server->local : nullptr);
 
     std::int64_t failed = 0;
     if (server) {

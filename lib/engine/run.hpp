@@ -2,6 +2,7 @@
 
 #include "comm/communicator.hpp"
 #include "comm/mpi_runtime.hpp"
+#include "schedule/step_plan.hpp"
 #include "engine/run_options.hpp"
 #include "report/progress_meter.hpp"
 #include "report/summary_table.hpp"
@@ -11,11 +12,13 @@
 
 namespace longhaul::engine {
 
-/// How a run talks to its user. Called on world rank 0 only; `progress` from the server's thread.
+/// How a run talks to its user. Called on world rank 0 only, unless said otherwise; `progress` from the server's thread.
 struct RunObserver {
     std::function<void(std::string const&)> info;  ///< what was chosen and why, before the start
     std::function<void(report::ProgressCounters const&)> progress;  ///< a few times a second
     std::function<void(report::ProgressCounters const&, report::RunSummary const&)> finished;
+    /// Called on every rank when it begins a step that has rows, before its first layer (tracing).
+    std::function<void(schedule::StepPlan const&)> step_begun;
 };
 
 /// The main job: reads the queue, runs every job through the model on the process grid, appends one result per job.

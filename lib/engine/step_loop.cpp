@@ -44,6 +44,9 @@ void run_steps(StepLoop& loop) {
             throw std::runtime_error(
                 fmt::format("rehearsed failure at step {} (--inject-fault)", step));
         }
+        if (loop.step_begun && !plan.empty()) {
+            loop.step_begun(plan);
+        }
         std::optional<StepOutcome> outcome = loop.engine.submit(plan, loop.scheduler);
         if (outcome && loop.channel.is_reporter()) {
             loop.channel.report(std::move(*outcome));

@@ -9,6 +9,7 @@
 #include "engine/step_counters.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 
 namespace longhaul::engine {
@@ -22,7 +23,8 @@ struct StepLoop {
     StepCounters& counters;
     std::int64_t lag = 1;  ///< steps in flight: spp
     comm::BackoffPolicy backoff;
-    std::optional<StepIndex> fail_at;  ///< rehearsed failure
+    std::optional<StepIndex> fail_at;                           ///< rehearsed failure
+    std::function<void(schedule::StepPlan const&)> step_begun;  ///< may be empty
 };
 
 /// Runs steps until the leader announces the end. Plan k depends only on the inputs of steps <= k - lag, so stage 0 starts
