@@ -72,6 +72,20 @@ class MpiRequest final : public detail::RequestState {
     BackoffPolicy backoff_;
 };
 
+// Without single-copy shared memory a long transfer advances by some fragments per poll only, so waiting for one must not
+// sleep long: 2 GB took 19 s with sleeps of 500 us.
+constexpr std::int64_t kLongTransferBytes = 256 * 1024;
+constexpr std::chrono::microseconds kLongTransferSleep{100};
+
+BackoffPolicy during_transfer(BackoffPolicy policy) {
+    policy.longest_sleep = std::min(policy.longest_sleep, kLongTransferSleep);
+    return policy;
+}
+
+BackoffPolicy policy_for(BackoffPolicy const& policy, std::int64_t bytes) {
+    return bytes < kLongTransferBytes ? policy : during_transfer(policy);
+}
+
 int native_source(int source) { return source == kAnySource ? MPI_ANY_SOURCE : source; }
 
 }  // namespace
@@ -88,7 +102,8 @@ Request MpiCommunicator::post_send(std::span<std::byte const> data, int destinat
     MPI_Request request = MPI_REQUEST_NULL;
     LH_MPI_CHECK(
         MPI_Isend(data.data(), layout.count(), layout.type(), destination, tag, comm_, &request));
-    return Request(std::make_unique<MpiRequest>(request, Expected{}, settings_.backoff));
+    return Request(std::make_unique<MpiRequest>(request, Expected{},
+                                                policy_for(settings_.backoff, std::ssize(data))));
 }
 
 Request MpiCommunicator::post_receive(std::span<std::byte> data, int source, int tag) {
@@ -98,7 +113,8 @@ Request MpiCommunicator::post_receive(std::span<std::byte> data, int source, int
         MPI_Irecv(data.data(), layout.count(), layout.type(), source, tag, comm_, &request));
     Expected const expected{
         .bytes = std::ssize(data), .source = source, .tag = tag, .receiver = rank_};
-    return Request(std::make_unique<MpiRequest>(request, expected, settings_.backoff));
+    return Request(std::make_unique<MpiRequest>(request, expected,
+                                                policy_for(settings_.backoff, expected.bytes)));
 }
 
 // Matches one message that has arrived, if any, and starts to receive it.
@@ -144,12 +160,11 @@ std::optional<Message> MpiCommunicator::try_receive(int source, int tag) {
 }
 
 Message MpiCommunicator::receive(int source, int tag) {
-    Backoff backoff(settings_.backoff);
-    while (true) {
+    for (int round = 0;; ++round) {
         if (auto message = try_receive(source, tag)) {
             return std::move(*message);
         }
-        backoff.pause();
+        idle(incoming_.empty() ? settings_.backoff : during_transfer(settings_.backoff), round);
     }
 }
 
