@@ -64,7 +64,7 @@ struct ServerParts {
 };
 
 StepCounters run_rank(RunSetup& setup, comm::NodeInfo const& node, RunOptions const& options,
-                      LocalLink* local) {
+                      RunObserver const& observer, LocalLink* local) {
     comm::ProcessGrid& grid = *setup.grid;
     comm::GridShape const& shape = grid.shape();
     StepCounters counters;
