@@ -1,7 +1,7 @@
 #include "io/dequantize.hpp"
 
-#include "golden_blocks.hpp"
 #include "support/models/encode_tensor.hpp"
+#include "unit/io/weights/golden_blocks.hpp"
 
 #include <gtest/gtest.h>
 

@@ -2,7 +2,7 @@
 
 #include "io/gguf_file.hpp"
 #include "support/models/gguf_writer.hpp"
-#include "weights_support.hpp"
+#include "unit/io/weights/weights_support.hpp"
 
 #include <functional>
 #include <limits>

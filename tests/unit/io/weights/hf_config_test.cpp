@@ -1,6 +1,6 @@
 #include "io/hf_config.hpp"
 
-#include "weights_support.hpp"
+#include "unit/io/weights/weights_support.hpp"
 
 #include <nlohmann/json.hpp>
 

@@ -1,6 +1,6 @@
 #include "io/mapped_file.hpp"
 
-#include "weights_support.hpp"
+#include "unit/io/weights/weights_support.hpp"
 
 #include <sys/stat.h>
 #include <utility>

@@ -1,7 +1,7 @@
 #include "io/model_file.hpp"
 
 #include "support/models/tiny_tokenizer.hpp"
-#include "weights_support.hpp"
+#include "unit/io/weights/weights_support.hpp"
 
 #include <random>
 

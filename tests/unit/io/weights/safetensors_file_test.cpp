@@ -3,7 +3,7 @@
 #include "support/models/encode_tensor.hpp"
 #include "support/models/gguf_writer.hpp"
 #include "support/models/safetensors_writer.hpp"
-#include "weights_support.hpp"
+#include "unit/io/weights/weights_support.hpp"
 
 namespace longhaul::io {
 namespace {
