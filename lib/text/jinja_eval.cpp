@@ -8,6 +8,9 @@
 namespace longhaul::text::jinja {
 namespace {
 
+// Values are walked and destroyed by recursion.
+constexpr int kMaxValueDepth = 50;
+
 // Members that Python's dictionaries and loop objects have and ours lack: undefined would be a silent wrong answer.
 bool is_python_member(std::string_view name) {
     constexpr std::array<std::string_view, 17> kNames{
@@ -131,6 +134,9 @@ Value Evaluator::list(Expr const& expr) {
     List items;
     for (ExprPtr const& item : expr.args) {
         items.push_back(evaluate(*item));
+        if (items.back().depth() >= kMaxValueDepth) {
+            fail(expr.line, "lists are nested more than {} deep", kMaxValueDepth);
+        }
     }
     return Value(std::move(items));
 }
@@ -210,9 +216,9 @@ Value Evaluator::compare(Expr const& expr) {
 bool Evaluator::holds(CompareOp op, Value const& left, Value const& right, int line) {
     switch (op) {
         case CompareOp::equal:
-            return equal(left, right);
+            return budget_.equal(left, right, line);
         case CompareOp::unequal:
-            return !equal(left, right);
+            return !budget_.equal(left, right, line);
         case CompareOp::in:
             return contains(right, left, line);
         case CompareOp::not_in:
@@ -255,7 +261,7 @@ bool Evaluator::contains(Value const& whole, Value const& part, int line) {
     if (whole.list() != nullptr) {
         budget_.spend(static_cast<std::int64_t>(whole.list()->size()), line);
         return std::any_of(whole.list()->begin(), whole.list()->end(),
-                           [&](Value const& item) { return equal(item, part); });
+                           [&](Value const& item) { return budget_.equal(item, part, line); });
     }
     if (whole.dict() != nullptr && part.string() != nullptr) {
         return whole.dict()->contains(part.string()->bytes());

@@ -53,6 +53,12 @@ void Budget::spend(std::int64_t units, int line) {
     }
 }
 
+bool Budget::equal(Value const& a, Value const& b, int line) {
+    bool const result = jinja::equal(a, b, left_);
+    spend(0, line);
+    return result;
+}
+
 Value Scopes::get(std::string const& name) const {
     for (auto scope = inner_.rbegin(); scope != inner_.rend(); ++scope) {
         if (auto const found = scope->find(name); found != scope->end()) {
@@ -110,9 +116,8 @@ List Renderer::items_of(Stmt const& stmt) {
     if (iterable.list() != nullptr) {
         items = *iterable.list();
     } else if (iterable.dict() != nullptr) {
-        for (auto const& [key, value] : *iterable.dict()) {
-            items.emplace_back(TrackedString(key));
-        }
+        // Python keeps the order of insertion, which our dictionaries do not know.
+        fail_unsupported(stmt.line, "a loop over a dictionary");
     } else if (iterable.undefined() == nullptr) {
         fail(stmt.line, "a loop over {}", iterable.type_name());
     }

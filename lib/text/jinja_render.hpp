@@ -15,6 +15,7 @@ class Budget {
     /// In proportion to the bytes of the variables, with a floor that no honest template reaches.
     explicit Budget(Dict const& variables);
     void spend(std::int64_t units, int line);
+    [[nodiscard]] bool equal(Value const& a, Value const& b, int line);
 
   private:
     std::int64_t left_;

@@ -19,18 +19,36 @@ std::string python_float(double value) {
     return text;
 }
 
-bool equal_lists(List const& a, List const& b) {
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(), equal);
+bool equal_lists(List const& a, List const& b, std::int64_t& budget) {
+    return std::equal(
+        a.begin(), a.end(), b.begin(), b.end(),
+        [&](Value const& left, Value const& right) { return equal(left, right, budget); });
 }
 
-bool equal_dicts(Dict const& a, Dict const& b) {
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                      [](auto const& left, auto const& right) {
-                          return left.first == right.first && equal(left.second, right.second);
-                      });
+bool equal_dicts(Dict const& a, Dict const& b, std::int64_t& budget) {
+    return std::equal(
+        a.begin(), a.end(), b.begin(), b.end(), [&](auto const& left, auto const& right) {
+            return left.first == right.first && equal(left.second, right.second, budget);
+        });
 }
 
 }  // namespace
+
+Value::Value(List value) {
+    for (Value const& item : value) {
+        depth_ = std::max(depth_, item.depth());
+    }
+    ++depth_;
+    data_ = std::make_shared<List const>(std::move(value));
+}
+
+Value::Value(Dict value) {
+    for (auto const& [name, item] : value) {
+        depth_ = std::max(depth_, item.depth());
+    }
+    ++depth_;
+    data_ = std::make_shared<Dict const>(std::move(value));
+}
 
 bool Value::truthy() const {
     if (auto const number = as_real(*this)) {
@@ -52,7 +70,10 @@ std::string_view Value::type_name() const {
     return kNames[data_.index()];
 }
 
-bool equal(Value const& a, Value const& b) {
+bool equal(Value const& a, Value const& b, std::int64_t& budget) {
+    if (--budget < 0) {
+        return false;
+    }
     if (auto const left = as_integer(a), right = as_integer(b); left && right) {
         return *left == *right;
     }
@@ -60,13 +81,14 @@ bool equal(Value const& a, Value const& b) {
         return *left == *right;
     }
     if (a.string() != nullptr && b.string() != nullptr) {
+        budget -= a.string()->size();
         return a.string()->bytes() == b.string()->bytes();
     }
     if (a.list() != nullptr && b.list() != nullptr) {
-        return equal_lists(*a.list(), *b.list());
+        return equal_lists(*a.list(), *b.list(), budget);
     }
     if (a.dict() != nullptr && b.dict() != nullptr) {
-        return equal_dicts(*a.dict(), *b.dict());
+        return equal_dicts(*a.dict(), *b.dict(), budget);
     }
     return (a.is_none() && b.is_none()) || (a.undefined() != nullptr && b.undefined() != nullptr);
 }

@@ -35,8 +35,8 @@ class Value {
     explicit Value(double value) : data_(value) {}
     explicit Value(TrackedString value)
         : data_(std::make_shared<TrackedString>(std::move(value))) {}
-    explicit Value(List value) : data_(std::make_shared<List const>(std::move(value))) {}
-    explicit Value(Dict value) : data_(std::make_shared<Dict const>(std::move(value))) {}
+    explicit Value(List value);
+    explicit Value(Dict value);
 
     /// Null unless the value has this type.
     [[nodiscard]] Undefined const* undefined() const { return std::get_if<Undefined>(&data_); }
@@ -55,6 +55,8 @@ class Value {
     }
 
     [[nodiscard]] bool truthy() const;
+    /// Levels of lists and dictionaries inside each other: 0 for everything else.
+    [[nodiscard]] int depth() const { return depth_; }
     /// "a string", "undefined", ... for messages.
     [[nodiscard]] std::string_view type_name() const;
 
@@ -68,10 +70,12 @@ class Value {
     std::variant<Undefined, None, bool, std::int64_t, double, std::shared_ptr<TrackedString>,
                  std::shared_ptr<List const>, std::shared_ptr<Dict const>>
         data_;
+    int depth_ = 0;
 };
 
-/// Python's ==: numbers and booleans compare by value, different types are unequal, undefined equals undefined.
-[[nodiscard]] bool equal(Value const& a, Value const& b);
+/// Python's ==: numbers and booleans compare by value, different types are unequal, undefined equals undefined. Takes what the
+/// comparison costs off `budget` (one per value and per byte) and gives up with false when that falls below zero.
+[[nodiscard]] bool equal(Value const& a, Value const& b, std::int64_t& budget);
 
 /// A boolean or integer as integer; empty for anything else.
 [[nodiscard]] std::optional<std::int64_t> as_integer(Value const& value);
