@@ -80,11 +80,12 @@ TEST(Linear, WritesItsOutputOnlyAndTakesUnalignedPointers) {
             LinearWeight const weight = in.pack(exec);
             auto const bytes =
                 static_cast<std::size_t>(in.shape.m * in.shape.k * dtype_bytes(dtype));
-            std::vector<std::byte> shifted(bytes + 2);
-            std::memcpy(shifted.data() + 2, in.activations(), bytes);
+            auto const shift = static_cast<std::size_t>(dtype_bytes(dtype));
+            std::vector<std::byte> shifted(bytes + shift);
+            std::memcpy(shifted.data() + shift, in.activations(), bytes);
             std::vector<float> c(5 * 37 + 2, kGuard);
 
-            linear(exec, shifted.data() + 2, 5, weight, c.data() + 1);
+            linear(exec, shifted.data() + shift, 5, weight, c.data() + 1);
 
             EXPECT_EQ(c.front(), kGuard);
             EXPECT_EQ(c.back(), kGuard);
