@@ -1,6 +1,7 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/version.hpp"
+#include "device/gpu_info.hpp"
 #include "app/inspect.hpp"
 #include "app/run_command.hpp"
 

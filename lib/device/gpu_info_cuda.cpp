@@ -1,0 +1,26 @@
+#include "device/gpu_info.hpp"
+
+#include "base/checked.hpp"
+
+#include <cuda_runtime_api.h>
+
+namespace longhaul::device {
+
+std::vector<GpuInfo> list_gpus() {
+    std::vector<GpuInfo> gpus;
+    int count = 0;
+    if (cudaGetDeviceCount(&count) != cudaSuccess) {
+        return gpus;  // no driver or no GPU: not an error on a login node
+    }
+    for (int device = 0; device < count; ++device) {
+        cudaDeviceProp properties{};
+        if (cudaGetDeviceProperties(&properties, device) == cudaSuccess) {
+            gpus.push_back({properties.name, checked_cast<std::int64_t>(properties.totalGlobalMem),
+                            properties.multiProcessorCount,
+                            properties.major * 10 + properties.minor});
+        }
+    }
+    return gpus;
+}
+
+}  // namespace longhaul::device
