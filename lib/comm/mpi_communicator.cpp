@@ -74,7 +74,7 @@ class MpiRequest final : public detail::RequestState {
 
 // Without single-copy shared memory a long transfer advances by some fragments per poll only, so waiting for one must not
 // sleep long: 2 GB took 19 s with sleeps of 500 us.
-constexpr std::int64_t kLongTransferBytes = 256 * 1024;
+constexpr std::int64_t kLongTransferBytes = std::int64_t{256} * 1024;
 constexpr std::chrono::microseconds kLongTransferSleep{100};
 
 BackoffPolicy during_transfer(BackoffPolicy policy) {
