@@ -19,7 +19,8 @@ struct TileShape {
     std::int64_t key_dim = 0;
     std::int64_t value_dim = 0;
     std::int64_t key_tile_bytes = 0;
-    float score_factor = 0.0F;  ///< scale * log2(e), > 0
+    std::int64_t head_bytes = 0;  ///< both tiles
+    float score_factor = 0.0F;    ///< scale * log2(e), > 0
 };
 
 /// Packed rows with the state of their online softmax over one KV split.

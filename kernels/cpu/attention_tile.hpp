@@ -267,55 +267,92 @@ template <int rows>
     }
 }
 
-/// `rows` rows of the tile against `slots` slots of one block, from slot `offset` of the block on.
+/// The slots of one step: where their K and V words begin, and which they are.
+struct Step {
+    float const* keys = nullptr;
+    float const* values = nullptr;
+    std::int64_t first_slot = 0;
+    std::int64_t slot_begin = 0;
+    int slots = 0;
+};
+
+/// `rows` rows of the tile against a step's slots.
 template <class S, class F, int rows>
-[[gnu::noinline]] void attend_rows(TileShape const& shape, RowTile const& tile,
-                                   std::int64_t first_row, float const* keys, float const* values,
-                                   Mask const& mask, int slots) {
+void attend_rows(TileShape const& shape, RowTile const& tile, std::int64_t first_row,
+                 Step const& step) {
+    Mask const mask =
+        make_mask<rows>(tile.visible + first_row, step.slot_begin, step.first_slot, step.slots);
+    if (!mask.any) {
+        return;
+    }
     alignas(64) float scores[rows * kSlots];
     multiply<S, F, rows, false>(
         reinterpret_cast<float const*>(tile.queries + first_row * tile.query_stride),
-        tile.query_stride / 4, keys, shape.block_slots, shape.key_dim / F::kDepth, scores, kSlots,
-        slots);
+        tile.query_stride / 4, step.keys, shape.block_slots, shape.key_dim / F::kDepth, scores,
+        kSlots, step.slots);
     if (!mask.all) {
-        hide<rows>(mask, scores, slots);
+        hide<rows>(mask, scores, step.slots);
     }
-    softmax<S, F, rows>(shape, tile, first_row, scores, slots);
-    multiply<S, F, rows, true>(scores, kSlots, values, shape.value_dim, slots / F::kDepth,
-                               tile.out + first_row * shape.value_dim, shape.value_dim,
-                               shape.value_dim);
+    softmax<S, F, rows>(shape, tile, first_row, scores, step.slots);
+    float* out = tile.out + first_row * shape.value_dim;
+    multiply<S, F, rows, true>(scores, kSlots, step.values, shape.value_dim, step.slots / F::kDepth,
+                               out, shape.value_dim, shape.value_dim);
 }
 
-/// One group of at most `rows` rows, if it sees any of the slots.
+/// The group's rows that there are: a register tile for each number of rows.
 template <class S, class F, int rows>
 void attend_group(TileShape const& shape, RowTile const& tile, std::int64_t first_row,
-                  std::int64_t slot_begin, std::int64_t first_slot, float const* keys,
-                  float const* values, int slots) {
+                  Step const& step) {
     if constexpr (rows > 1) {
         if (tile.rows - first_row < rows) {
-            return attend_group<S, F, rows - 1>(shape, tile, first_row, slot_begin, first_slot,
-                                                keys, values, slots);
+            return attend_group<S, F, rows - 1>(shape, tile, first_row, step);
         }
     }
-    Mask const mask = make_mask<rows>(tile.visible + first_row, slot_begin, first_slot, slots);
-    if (mask.any) {
-        attend_rows<S, F, rows>(shape, tile, first_row, keys, values, mask, slots);
-    }
+    attend_rows<S, F, rows>(shape, tile, first_row, step);
 }
+
+/// Fetches the next block into the second-level cache, a few lines before each group of rows.
+class Prefetch {
+  public:
+    Prefetch(TileShape const& shape, RowTile const& tile, std::byte const* next)
+        : line_(next), end_(next == nullptr ? next : next + shape.head_bytes) {
+        std::int64_t const groups = (tile.rows + kGroupRows - 1) / kGroupRows;
+        std::int64_t const steps = (shape.block_slots + kSlots - 1) / kSlots;
+        share_ = shape.head_bytes / (groups * steps) + kLineBytes;
+    }
+    [[gnu::always_inline]] inline void fetch_share() {
+        std::byte const* stop = end_ - line_ < share_ ? end_ : line_ + share_;
+        for (; line_ < stop; line_ += kLineBytes) {
+            __builtin_prefetch(line_, 0, 2);
+        }
+    }
+
+  private:
+    static constexpr std::int64_t kLineBytes = 64;
+    std::byte const* line_;
+    std::byte const* end_;
+    std::int64_t share_ = 0;
+};
 
 template <class S, class F>
 void attend(TileShape const& shape, RowTile const& tile, BlockRun const& run) {
     for (std::int64_t block = 0; block < run.count; ++block) {
-        auto const* keys = reinterpret_cast<float const*>(run.tiles + block * run.block_bytes);
+        std::byte const* tiles = run.tiles + block * run.block_bytes;
+        auto const* keys = reinterpret_cast<float const*>(tiles);
         float const* values = keys + shape.key_tile_bytes / 4;
+        Prefetch prefetch(shape, tile, block + 1 < run.count ? tiles + run.block_bytes : nullptr);
         for (std::int64_t offset = 0; offset < shape.block_slots; offset += kSlots) {
             std::int64_t const left = shape.block_slots - offset;
-            int const slots = static_cast<int>(left < kSlots ? left : kSlots);
-            std::int64_t const first_slot = run.first_slot + block * run.slot_stride + offset;
+            Step const step{
+                .keys = keys + offset,
+                .values = values + offset / F::kDepth * shape.value_dim,
+                .first_slot = run.first_slot + block * run.slot_stride + offset,
+                .slot_begin = run.slot_begin,
+                .slots = static_cast<int>(left < kSlots ? left : kSlots),
+            };
             for (std::int64_t row = 0; row < tile.rows; row += kGroupRows) {
-                attend_group<S, F, kGroupRows>(
-                    shape, tile, row, run.slot_begin, first_slot, keys + offset,
-                    values + offset / F::kDepth * shape.value_dim, slots);
+                prefetch.fetch_share();
+                attend_group<S, F, kGroupRows>(shape, tile, row, step);
             }
         }
     }

@@ -20,7 +20,7 @@ struct AttentionTolerance {
 /// Merging of partial results and rotation: a few f32 operations. Relative to the largest input.
 inline constexpr double kElementwiseTolerance = 1e-6;
 
-/// One rounding to bf16 relative to the value, and a second one near a tie.
-inline constexpr double kBfloat16Rounding = 0x1p-8;
+/// Two roundings to bf16 of values that differ in their last f32 bits: one unit in the last place, relative to the value.
+inline constexpr double kBfloat16Step = 0x1p-7;
 
 }  // namespace longhaul::test_support
