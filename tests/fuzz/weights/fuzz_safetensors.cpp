@@ -13,7 +13,7 @@ std::filesystem::path const& folder() {
     static std::filesystem::path const path = [] {
         std::filesystem::path const root =
             ::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : std::filesystem::temp_directory_path();
-        std::filesystem::path const result = root / ("longhaul-fuzz-" + std::to_string(::getpid()));
+        std::filesystem::path result = root / ("longhaul-fuzz-" + std::to_string(::getpid()));
         std::filesystem::create_directories(result);
         std::atexit([] { std::filesystem::remove_all(folder()); });
         return result;

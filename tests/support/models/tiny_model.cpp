@@ -28,7 +28,7 @@ class Noise {
     double next() {
         state_ += 0x9e3779b97f4a7c15U;
         std::uint64_t const bits = mix(state_);
-        std::int64_t sum = -2 * 65'535;
+        std::int64_t sum = -131'070;  // the mean of the four
         for (int part = 0; part < 4; ++part) {
             sum += static_cast<std::int64_t>((bits >> (16 * part)) & 0xffffU);
         }

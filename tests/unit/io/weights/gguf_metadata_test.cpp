@@ -10,7 +10,6 @@
 namespace longhaul::io {
 namespace {
 
-using test::gguf_string;
 using test::GgufWriter;
 using test::le_bytes;
 using ::testing::ElementsAre;

@@ -31,7 +31,7 @@ class HfConfigTest : public ::testing::Test {
     std::string with(char const* key, json const& value) {
         json const before = config_;
         config_[key] = value;
-        std::string const message = refused();
+        std::string message = refused();
         config_ = before;
         return message;
     }

@@ -182,8 +182,14 @@ TEST(ModelVariants, MissingAndMisshapenTensorsAreRefused) {
                 HasSubstr("'blk.1.attn_norm.weight' is missing"));
 }
 
+TEST(ModelVariants, MinusOneMeansNoToken) {
+    EXPECT_EQ(with([](GgufWriter& w) { w.u32("tokenizer.ggml.eos_token_id", 0xffffffff); }), "");
+    EXPECT_EQ(
+        with([](GgufWriter& w) { w.integer("tokenizer.ggml.bos_token_id", GgufType::i32, -1); }),
+        "");
+}
+
 TEST(ModelVariants, EndingTokensAreCollected) {
-    GgufWriter writer;
     test::TinyModelSpec const spec;
     test::ScratchFolder const folder;
     std::string bytes = test::tiny_gguf_bytes(spec);
