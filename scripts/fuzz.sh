@@ -20,11 +20,12 @@ while [ $# -gt 0 ]; do
 done
 
 command -v clang++ >/dev/null || die "clang++ is missing: scripts/setup.sh --dev installs it"
-phase "build (fuzz)" build_preset fuzz tests/fuzz/all
 if [ "${#targets[@]}" -eq 0 ]; then
-    mapfile -t targets < <(find build/fuzz/tests/fuzz -maxdepth 1 -type f -executable -name 'fuzz_*' -printf '%f\n' | sort)
+    # One target per source file tests/fuzz/FOLDER/fuzz_NAME.cpp.
+    mapfile -t targets < <(find tests/fuzz -name 'fuzz_*.cpp' -printf '%f\n' | sed 's/\.cpp$//' | sort)
 fi
 [ "${#targets[@]}" -gt 0 ] || die "tests/fuzz has no targets"
+phase "build (fuzz)" build_preset fuzz "${targets[@]}"
 share=$((seconds / ${#targets[@]}))
 [ "$share" -ge 1 ] || share=1
 
