@@ -88,7 +88,14 @@ class ExprParser {
     void expect_symbol(std::string_view symbol);
 
     template <class... Args>
-    NodePtr make(ExprKind kind, int line, Args... args);
+    static NodePtr make(ExprKind kind, int line, Args... args) {
+        auto node = std::make_unique<Expr>();
+        node->kind = kind;
+        node->line = line;
+        (add_arg(*node, std::move(args)), ...);
+        return node;
+    }
+    static void add_arg(Expr& node, ExprPtr arg);
 
     TokenStream& tokens_;
     int nesting_ = 0;

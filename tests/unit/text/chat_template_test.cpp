@@ -1,7 +1,7 @@
 #include "text/chat_template.hpp"
 
 #include "base/error.hpp"
-#include "text_fixture.hpp"
+#include "unit/text/text_fixture.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

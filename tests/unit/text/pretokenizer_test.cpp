@@ -4,7 +4,7 @@
 #include "text/gpt2_pretokenizer.hpp"
 #include "text/regex_pretokenizer.hpp"
 #include "text/unicode_class.hpp"
-#include "text_fixture.hpp"
+#include "unit/text/text_fixture.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

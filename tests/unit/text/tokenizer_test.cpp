@@ -3,8 +3,8 @@
 #include "base/error.hpp"
 #include "text/byte_alphabet.hpp"
 #include "text/stream_decoder.hpp"
-#include "golden.hpp"
-#include "text_fixture.hpp"
+#include "unit/text/golden.hpp"
+#include "unit/text/text_fixture.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,6 +1,6 @@
 #include "base/error.hpp"
 #include "text/chat_template.hpp"
-#include "text_fixture.hpp"
+#include "unit/text/text_fixture.hpp"
 
 #include <gtest/gtest.h>
 
