@@ -36,7 +36,7 @@ class LinearWeight {
 /// c [m, n] = a [m, k] * weight^T, f32 accumulation.
 ///
 /// Shapes   a row-major of weight.dtype(), contiguous; c row-major f32, contiguous, overwritten (k = 0 gives zeros)
-/// Requires the backend and instruction set the weight was packed with; no overlap of a and c
+/// Requires the backend the weight was packed with; no overlap of a and c
 /// Repeatable  same m, same bits, on any number of threads. A row's bits may depend on m where oneDNN runs it (bf16 with AMX),
 ///          so deterministic runs call this once per sequence; the CPU backend's own tiles give a row the same bits always.
 /// Accuracy bf16 products are exact. With native BF16 instructions subnormal factors and sums count as zero.

@@ -9,7 +9,6 @@
 #include "kernels/linear.hpp"
 
 #include <fmt/format.h>
-#include <immintrin.h>
 
 #include <sys/mman.h>
 #include <algorithm>
@@ -62,72 +61,53 @@ double fastest_walk(std::int64_t pieces, std::function<void(std::int64_t)> const
 // ---- limits of the machine
 
 constexpr int kPeakRounds = 20000;
-constexpr int kPeakChains = 12;  // hides the latency of the multiply-add
+constexpr int kPeakChains = 12;  // hide the latency of the multiply-add
 
-[[gnu::target("avx512f,avx512bf16")]] double bf16_flops() {
-    __m512 sums[kPeakChains] = {};
-    auto const ones = reinterpret_cast<__m512bh>(_mm512_set1_epi32(0x3f803f80));
-    for (int i = 0; i < kPeakRounds; ++i) {
-        for (__m512& sum : sums) {
-            sum = _mm512_dpbf16_ps(sum, ones, ones);
-        }
-        asm volatile("" : : : "memory");
+// One multiply-add of each of twelve registers. Assembler, since a compiler may keep an array of sums in memory.
+#define LH_PEAK_LOOP(operation, width)                                                         \
+    for (int i = 0; i < kPeakRounds; ++i) {                                                    \
+        asm volatile(".irp chain,0,1,2,3,4,5,6,7,8,9,10,11\n\t" operation " %%" width          \
+                     "12, %%" width "12, %%" width "\\chain\n\t.endr"                          \
+                     :                                                                         \
+                     :                                                                         \
+                     : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", \
+                       "xmm9", "xmm10", "xmm11", "xmm12");                                     \
     }
-    float volatile sink = 0.0F;
-    for (__m512 const& sum : sums) {
-        sink = sink + sum[0];
-    }
-    return 64.0 * kPeakChains * kPeakRounds;
+
+void clear_registers() {
+    asm volatile("vzeroall"
+                 :
+                 :
+                 : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
+                   "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
 }
 
-[[gnu::target("avx512f")]] double avx512_flops() {
-    __m512 sums[kPeakChains] = {};
-    __m512 const ones = _mm512_set1_ps(1.0F);
-    for (int i = 0; i < kPeakRounds; ++i) {
-        for (__m512& sum : sums) {
-            sum = _mm512_fmadd_ps(ones, ones, sum);
-        }
-        asm volatile("" : : : "memory");
+/// Operations of one round.
+double peak_round(Isa isa, DType dtype) {
+    if (isa < Isa::avx2) {
+        return 0.0;
     }
-    float volatile sink = 0.0F;
-    for (__m512 const& sum : sums) {
-        sink = sink + sum[0];
+    clear_registers();
+    double const rounds = 2.0 * kPeakChains * kPeakRounds;
+    if (isa == Isa::avx512_bf16 && dtype == DType::bf16) {
+        LH_PEAK_LOOP("vdpbf16ps", "zmm")
+        return rounds * 32;
     }
-    return 32.0 * kPeakChains * kPeakRounds;
-}
-
-[[gnu::target("avx2,fma")]] double avx2_flops() {
-    __m256 sums[kPeakChains] = {};
-    __m256 const ones = _mm256_set1_ps(1.0F);
-    for (int i = 0; i < kPeakRounds; ++i) {
-        for (__m256& sum : sums) {
-            sum = _mm256_fmadd_ps(ones, ones, sum);
-        }
-        asm volatile("" : : : "memory");
+    if (isa >= Isa::avx512) {
+        LH_PEAK_LOOP("vfmadd231ps", "zmm")
+        return rounds * 16;
     }
-    float volatile sink = 0.0F;
-    for (__m256 const& sum : sums) {
-        sink = sink + sum[0];
-    }
-    return 16.0 * kPeakChains * kPeakRounds;
+    LH_PEAK_LOOP("vfmadd231ps", "ymm")
+    return rounds * 8;
 }
 
 /// Multiply-add peak of all threads, FLOP/s; 0 where this program does not know the instruction set.
 double peak(Isa isa, DType dtype, int threads) {
-    auto const round = [&]() -> double {
-        if (isa == Isa::avx512_bf16 && dtype == DType::bf16) {
-            return bf16_flops();
-        }
-        if (isa >= Isa::avx512) {
-            return avx512_flops();
-        }
-        return isa == Isa::avx2 ? avx2_flops() : 0.0;
-    };
     double flops = 0.0;
     double const seconds = fastest(0.1, [&] {
         double total = 0.0;
 #pragma omp parallel num_threads(threads) reduction(+ : total)
-        total += round();
+        total += peak_round(isa, dtype);
         flops = total;
     });
     return flops / seconds;
