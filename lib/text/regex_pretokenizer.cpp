@@ -13,8 +13,8 @@
 namespace longhaul::text {
 namespace {
 
-constexpr std::size_t kJitStackStart = 64 * 1024;
-constexpr std::size_t kJitStackMax = 16 * 1024 * 1024;
+constexpr std::size_t kJitStackStart = std::size_t{64} << 10;
+constexpr std::size_t kJitStackMax = std::size_t{16} << 20;
 
 template <auto kFree>
 struct Freed {

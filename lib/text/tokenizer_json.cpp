@@ -142,7 +142,8 @@ class Reader {
         }
         for (char const* const name : {"continuing_subword_prefix", "end_of_word_suffix"}) {
             Json const& value = member(model, name);
-            if (!value.is_null() && value != "") {
+            if (!value.is_null() &&
+                !(value.is_string() && value.get_ref<std::string const&>().empty())) {
                 refuse("its model sets {}, which is not supported", name);
             }
         }

@@ -28,7 +28,7 @@ struct RandomBpe {
             if (!ranks.try_emplace({left, right}, merges.size()).second) {
                 continue;
             }
-            merges.push_back(left + " " + right);
+            merges.push_back(std::string(left).append(" ").append(right));
             if (known.insert(left + right).second) {
                 tokens.push_back(left + right);
             }
@@ -65,6 +65,7 @@ struct RandomBpe {
             parts.erase(parts.begin() + static_cast<std::ptrdiff_t>(best) + 1);
         }
         std::vector<TokenId> ids;
+        ids.reserve(parts.size());
         TokenIndex const ids_by_text = index();
         for (std::string const& part : parts) {
             ids.push_back(ids_by_text.at(part));

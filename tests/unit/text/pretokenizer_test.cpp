@@ -19,6 +19,7 @@ std::vector<std::int64_t> starts(PreTokenizer const& pretokenizer, std::string_v
     std::vector<PreToken> pieces;
     pretokenizer.split(text, 0, pieces);
     std::vector<std::int64_t> result;
+    result.reserve(pieces.size());
     for (PreToken const& piece : pieces) {
         result.push_back(piece.byte_begin);
     }

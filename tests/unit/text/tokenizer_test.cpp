@@ -190,6 +190,7 @@ TEST(Tokenizer, ThreadsAgree) {
     std::vector<TokenId> const expected = small_tokenizer().encode(text, SpecialTokens::parse).ids;
     std::vector<std::vector<TokenId>> got(4);
     std::vector<std::thread> threads;
+    threads.reserve(got.size());
     for (auto& ids : got) {
         threads.emplace_back(
             [&] { ids = small_tokenizer().encode(text, SpecialTokens::parse).ids; });

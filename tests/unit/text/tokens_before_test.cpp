@@ -37,7 +37,7 @@ TEST(TokensBefore, DoesNotDependOnWhatFollows) {
             std::string const a = document + random(random.below(5));
             std::string const b = document + random(random.below(5));
             auto const offset = static_cast<std::int64_t>(document.size());
-            std::string const what = "seed " + std::to_string(seed) + " '" + a + "' '" + b + "'";
+            std::string const what = fmt::format("seed {} '{}' '{}'", seed, a, b);
             for (std::string const name : {"smollm", "gpt-2"}) {
                 Tokenizer const& tokenizer = small_tokenizer(name);
                 for (SpecialTokens const mode : {SpecialTokens::parse, SpecialTokens::plain_text}) {
