@@ -44,6 +44,7 @@ void JobServer::serve() {
         std::this_thread::sleep_for(pause);
     }
     sender_.drain();
+    counters_.phase = "done";
     tick_(counters_);
 }
 
