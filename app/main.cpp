@@ -28,8 +28,8 @@ int dispatch(std::vector<std::string> const& words) {
         return words.empty() ? 2 : 0;
     }
     if (words[0] == "--version") {
-        std::printf("longhaul %s (backends: cpu, reference; transports: mpi, loopback)\n",
-                    longhaul::kVersion);
+        std::printf("longhaul %s\nbackends: cpu, reference\nGPU: %s\n", longhaul::kVersion,
+                    longhaul::device::describe_gpus().c_str());
         return 0;
     }
     std::vector<std::string> const rest(words.begin() + 1, words.end());
