@@ -94,9 +94,10 @@ void ProgramTest::write_queue(std::vector<Json> const& jobs) const {
     write_queue_text(text);
 }
 
-Words ProgramTest::run_arguments(Words const& options) const {
-    Words words{"run",      "--model",       model.string(), "--queue", queue.string(),
-                "--output", output.string(), "--threads",    "1"};
+Words ProgramTest::run_arguments(Words const& options, int threads) const {
+    Words words{"run",           "--model",      model.string(),
+                "--queue",       queue.string(), "--output",
+                output.string(), "--threads",    std::to_string(threads)};
     words.insert(words.end(), options.begin(), options.end());
     return words;
 }
@@ -112,7 +113,7 @@ std::unique_ptr<Process> ProgramTest::start(Launch const& launch) const {
     }
     Words command = launch.ranks > 0 ? mpirun(launch.ranks) : Words{};
     command.push_back(longhaul_program());
-    Words const arguments = run_arguments(launch.options);
+    Words const arguments = run_arguments(launch.options, launch.threads);
     command.insert(command.end(), arguments.begin(), arguments.end());
     return start_command(std::move(command), launch.input);
 }

@@ -36,6 +36,7 @@ class ProgramTest : public ::testing::Test {
   protected:
     struct Launch {
         Words options = {};      ///< of `longhaul run`, besides --model, --queue, --output
+        int threads = 1;         ///< per rank
         int ranks = 0;           ///< 0: without mpirun
         std::string input = {};  ///< standard input
         double limit_s = 60;  ///< on a quiet machine; then everything is killed and the test fails
@@ -66,7 +67,7 @@ class ProgramTest : public ::testing::Test {
     [[nodiscard]] std::unique_ptr<Process> start_command(Words command,
                                                          std::string const& input = {}) const;
 
-    [[nodiscard]] Words run_arguments(Words const& options) const;
+    [[nodiscard]] Words run_arguments(Words const& options, int threads = 1) const;
 
     [[nodiscard]] Results results() const;
 
