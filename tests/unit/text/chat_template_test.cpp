@@ -103,6 +103,17 @@ TEST(EncodeChat, EqualsEncodingTheWholeText) {
     }
 }
 
+TEST(EncodeChat, NeighbouringTemplatePiecesAreOneText) {
+    auto const ids = [](bool second_from_message) {
+        std::vector<TextPiece> const pieces{{.text = "a<|im_"},
+                                            {.text = "end|>", .from_message = second_from_message}};
+        return encode_chat(small_tokenizer(), pieces).ids;
+    };
+    TokenId const end = *small_tokenizer().find("<|im_end|>");
+    EXPECT_THAT(ids(false), testing::Contains(end));
+    EXPECT_THAT(ids(true), testing::Not(testing::Contains(end)));
+}
+
 TEST(EncodeChat, HostileDocumentsStayData) {
     RandomText random(42);
     Tokenizer const& tokenizer = small_tokenizer();

@@ -205,6 +205,11 @@ TEST(Jinja, DeepNestingIsRefusedNotAStackOverflow) {
     }
 }
 
+TEST(Jinja, DeeplyNestedValuesAreRefused) {
+    EXPECT_THAT(refusal("{% set s = [] %}" + repeated("{% set s = [s] %}", 50'000)),
+                HasSubstr("nested more than 50 deep"));
+}
+
 TEST(Jinja, WideIsNotDeep) {
     EXPECT_EQ(refusal("{{ [" + repeated("1,", 50'000) + "]|length }}"), "accepted");
     EXPECT_EQ(refusal("{% if 0 %}" + repeated("{% elif 0 %}", 10'000) + "{% endif %}"), "accepted");

@@ -62,7 +62,7 @@ class RandomText {
                 return pick({"0", "7", "12", "²", "½", "Ⅷ", "٣", "०"});
             case 3:
                 return pick({"<|im_start|>", "<|im_end|>", "<|im_", "end|>", "<|", "|>", "<tool>",
-                             "<to", "ol>"});
+                             "<to", "ol>", "<|endoftex", "t|>"});
             case 4:
                 return code_point();
             case 5:
