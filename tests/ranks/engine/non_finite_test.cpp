@@ -1,0 +1,67 @@
+// A job whose logits are not finite fails alone: its company and the jobs that reuse its KV blocks are not touched.
+
+#include "support/engine/compare_results.hpp"
+#include "support/engine/engine_case.hpp"
+#include "support/engine/engine_runner.hpp"
+#include "support/engine/job_lines.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+namespace longhaul::test {
+namespace {
+
+constexpr TokenId kPoison = 77;
+
+std::vector<TokenId> clean_tokens(std::uint64_t seed, std::int64_t count) {
+    std::vector<TokenId> tokens = random_tokens(seed, count);
+    std::replace(tokens.begin(), tokens.end(), kPoison, kPoison + 1);
+    return tokens;
+}
+
+TEST(NonFinite, FailsOneJobAndNoOther) {
+    TinyModelSpec model;
+    model.tied = false;
+    model.nan_token = kPoison;
+    EngineRunner runner(model);
+    for (std::int64_t const spp : {1, 3}) {
+        EngineCase which;
+        which.spp = spp;
+        which.kvp = spp == 1 ? 2 : 1;
+        which.chunk = 32;
+        which.max_batch = 2;
+        which.kv_bytes = std::int64_t{1} << 20;  // blocks of failed jobs are used again
+        std::vector<JobLine> jobs;
+        std::vector<JobLine> good;
+        for (std::uint64_t i = 0; i < 8; ++i) {
+            std::vector<TokenId> tokens = clean_tokens(i, 90);
+            JobLine job = i % 3 == 0 ? score_job("job" + std::to_string(i), tokens)
+                                     : generate_job("job" + std::to_string(i), tokens, 3);
+            if (i % 2 == 1) {
+                job.tokens[40] = kPoison;
+            } else {
+                good.push_back(job);
+            }
+            jobs.push_back(job);
+        }
+        EngineResults const expected = runner.run_on_loopback(baseline_case(), good).results;
+
+        EngineOutcome outcome = runner.run_on_loopback(which, jobs);
+
+        EXPECT_EQ(outcome.exit_code, 1);
+        for (std::size_t i = 1; i < jobs.size(); i += 2) {
+            EXPECT_FALSE(outcome.results.at(jobs[i].id).ok);
+            EXPECT_EQ(outcome.results.at(jobs[i].id).error_code, "non_finite");
+            outcome.results.erase(jobs[i].id);
+        }
+        Comparison const comparison = compare(good, expected, outcome.results, 1e-3);
+        EXPECT_TRUE(comparison.problems.empty())
+            << "spp " << spp << ": " << comparison.problems.front();
+    }
+}
+
+}  // namespace
+}  // namespace longhaul::test
