@@ -1,17 +1,17 @@
 #include "base/bfloat16.hpp"
 
+#include <gtest/gtest.h>
+
 #include <cmath>
 #include <limits>
-
-#include <gtest/gtest.h>
 
 namespace longhaul {
 namespace {
 
 TEST(BFloat16, RoundsToNearestEven) {
     EXPECT_EQ(to_bfloat16(1.0F).bits, 0x3f80);
-    EXPECT_EQ(to_float(to_bfloat16(1.0F + 0x1p-8F)), 1.0F);                 // half way, even below
-    EXPECT_EQ(to_float(to_bfloat16(1.0F + 3 * 0x1p-8F)), 1.0F + 0x1p-6F);   // half way, even above
+    EXPECT_EQ(to_float(to_bfloat16(1.0F + 0x1p-8F)), 1.0F);                // half way, even below
+    EXPECT_EQ(to_float(to_bfloat16(1.0F + 3 * 0x1p-8F)), 1.0F + 0x1p-6F);  // half way, even above
     EXPECT_TRUE(std::isnan(to_float(to_bfloat16(std::numeric_limits<float>::signaling_NaN()))));
     EXPECT_TRUE(std::isinf(to_float(to_bfloat16(std::numeric_limits<float>::infinity()))));
 }

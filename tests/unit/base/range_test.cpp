@@ -1,8 +1,8 @@
 #include "base/range.hpp"
 
-#include <limits>
-
 #include <gtest/gtest.h>
+
+#include <limits>
 
 namespace longhaul {
 namespace {
