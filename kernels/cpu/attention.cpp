@@ -250,7 +250,7 @@ void attention(ExecContext const& exec, AttentionArgs const& args) {
         .plan = plan,
         .kernel = select_kernel(exec.isa, layout.dtype),
         .shape = {layout.block_slots, layout.key_dim, layout.value_dim, layout.key_tile_bytes(),
-                  layout.head_bytes(), args.scale * std::numbers::log2e_v<float>},
+                  args.scale * std::numbers::log2e_v<float>},
         .sums = sums.data(),
     };
     if (exec.threads == 1) {
