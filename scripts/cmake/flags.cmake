@@ -22,6 +22,10 @@ target_compile_options(longhaul_flags INTERFACE
   # Paths relative to the source tree, so that a compiler cache serves every clone.
   "$<$<COMPILE_LANGUAGE:CXX>:-ffile-prefix-map=${CMAKE_SOURCE_DIR}=.>")
 if(LONGHAUL_SANITIZE)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # With sanitizers g++ 12 sees uninitialised members in std::optional that are not there.
+    target_compile_options(longhaul_flags INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-Wno-maybe-uninitialized>")
+  endif()
   target_compile_options(longhaul_flags INTERFACE
     "$<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${LONGHAUL_SANITIZE};-fno-omit-frame-pointer;-fno-sanitize-recover=all>")
   target_link_options(longhaul_flags INTERFACE "-fsanitize=${LONGHAUL_SANITIZE}")

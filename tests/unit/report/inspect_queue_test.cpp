@@ -8,7 +8,7 @@
 
 #include <sstream>
 
-namespace longhaul {
+namespace longhaul::app {
 namespace {
 
 using testing::HasSubstr;
@@ -71,4 +71,4 @@ TEST(InspectQueue, AnEmptyQueueIsAProblemAndAMissingOneAnError) {
 }
 
 }  // namespace
-}  // namespace longhaul
+}  // namespace longhaul::app

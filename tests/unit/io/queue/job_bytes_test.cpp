@@ -26,7 +26,7 @@ TEST(JobBytes, ComeBackAsTheSameJob) {
     EXPECT_EQ(deserialize_job(serialize_job(Job{})), Job{});
     EXPECT_EQ(deserialize_job(serialize_job(full_job())), full_job());
     Job large;
-    large.token_ids.emplace(3'000'001, 77);
+    large.token_ids = std::vector<TokenId>(3'000'001, 77);
     EXPECT_EQ(deserialize_job(serialize_job(large)), large);
 }
 

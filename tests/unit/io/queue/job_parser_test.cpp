@@ -169,9 +169,10 @@ INSTANTIATE_TEST_SUITE_P(
         R"({"id":"a","kind":"text","text":"\udc00"})", R"({"id":"a","kind":"text","text":"\x41"})",
         R"({"id":"a","kind":"text","text":"tab	inside"})",
         R"({"id":"a","kind":"text","text":nul})",
-        std::string("{\"id\":\"a\",\"kind\":\"text\",\"text\":\"x\0\"}", 38), std::string(3, '\0'),
-        "\xff\xfe{\"id\":\"a\"}", "{\"id\":\"a\",\"kind\":\"text\",\"text\":\"\xc3(\"}",
-        std::string(200000, '['), std::string(200000, '{'), "{\"a\":" + std::string(100000, '[')));
+        R"({"id":"a","kind":"text","text":"x)" + std::string(1, '\0') + R"("})",
+        std::string(3, '\0'), "\xff\xfe{\"id\":\"a\"}",
+        "{\"id\":\"a\",\"kind\":\"text\",\"text\":\"\xc3(\"}", std::string(200000, '['),
+        std::string(200000, '{'), "{\"a\":" + std::string(100000, '[')));
 
 TEST(JobParser, AnIdIsShortAndPrintable) {
     for (std::string const& id :
