@@ -57,7 +57,8 @@ void print_json(io::ModelFile const& file, engine::TextModel const& text, std::o
     for (auto const& [type, total] : totals_by_type(file)) {
         json["tensors"][type] = {{"count", total.tensors}, {"bytes", total.bytes}};
     }
-    out << json.dump(2) << '\n';
+    // Path and name may hold any bytes.
+    out << json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
 }
 
 void print_text(io::ModelFile const& file, engine::TextModel const& text, std::ostream& out) {

@@ -43,7 +43,8 @@ std::string run_record(RunSetup& setup, RunOptions const& options, StepCounters 
                        {"communication_s", counters.communication_s},
                        {"pipeline_wait_s", counters.pipeline_wait_s},
                        {"inputs_wait_s", counters.inputs_wait_s}};
-    return record.dump(2) + "\n";
+    // Paths and the model's name may hold any bytes.
+    return record.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace longhaul::engine
