@@ -147,6 +147,19 @@ TEST_F(BadModel, BrokenConfiguration) {
     expect_refused(run({}), {"config.json"});
 }
 
+// A name is only shown, so damage to it must not cost a run, least of all at its end.
+TEST_F(BadModel, NamesThatAreNotUtf8) {
+    std::string const bytes = test::tiny_gguf_bytes({});
+    model = write("tiny-\xff.gguf", flipped(bytes, bytes.find("longhaul-tiny"), 7));
+    output = folder() / "out-\xfe";
+    EXPECT_TRUE(ended_with(0, run({})));
+    EXPECT_EQ(read_json("run.json").at("jobs").at("ok"), 1);
+    EXPECT_EQ(read_json("state.json").value("state", ""), "complete");
+    ProcessResult const result = longhaul({"inspect", "model", model.string(), "--json"});
+    EXPECT_TRUE(ended_with(0, result));
+    EXPECT_TRUE(Json::accept(result.out)) << result.out;
+}
+
 // Found while running: each job gets its error line, the run goes on.
 TEST_F(BadModel, WeightsThatAreNoNumbers) {
     test::TinyModelSpec spec;
