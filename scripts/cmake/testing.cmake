@@ -23,6 +23,9 @@ function(longhaul_add_test name)
 endfunction()
 
 function(longhaul_add_rank_test name)
+  if(LONGHAUL_SANITIZE)
+    return()  # the loopback tests run the same code under sanitizers
+  endif()
   cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LIBS;RANKS;ENV" ${ARGN})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 120)
