@@ -1,4 +1,4 @@
-#include "attention_case.hpp"
+#include "kernels/attention/attention_case.hpp"
 
 #include "base/bfloat16.hpp"
 #include "kernels/reference/load_element.hpp"

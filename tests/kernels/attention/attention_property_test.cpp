@@ -1,7 +1,7 @@
 // What attention promises as a whole: it splits over KVP ranks, it is causal, and its pool may be large.
 
+#include "kernels/attention/attention_case.hpp"
 #include "kernels/merge_states.hpp"
-#include "attention_case.hpp"
 #include "support/tolerance.hpp"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "attention_case.hpp"
+#include "kernels/attention/attention_case.hpp"
 
 #include <gtest/gtest.h>
 

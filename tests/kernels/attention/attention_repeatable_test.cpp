@@ -1,6 +1,6 @@
 // The same bits for a row whatever surrounds it.
 
-#include "attention_case.hpp"
+#include "kernels/attention/attention_case.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,7 @@
 #include "io/document.hpp"
 
 #include "io/job_utf8.hpp"
-#include "scratch_folder.hpp"
+#include "unit/io/queue/scratch_folder.hpp"
 
 #include <gmock/gmock.h>
 

@@ -1,6 +1,6 @@
 #include "io/output_dir.hpp"
 #include "io/result.hpp"
-#include "scratch_folder.hpp"
+#include "unit/io/queue/scratch_folder.hpp"
 
 #include <gmock/gmock.h>
 

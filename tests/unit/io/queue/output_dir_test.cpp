@@ -2,7 +2,7 @@
 
 #include "base/error.hpp"
 #include "io/result.hpp"
-#include "scratch_folder.hpp"
+#include "unit/io/queue/scratch_folder.hpp"
 
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>

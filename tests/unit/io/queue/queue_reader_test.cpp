@@ -2,7 +2,7 @@
 
 #include "base/error.hpp"
 #include "io/queue_reader_lines.hpp"
-#include "scratch_folder.hpp"
+#include "unit/io/queue/scratch_folder.hpp"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
