@@ -51,7 +51,7 @@ void JobServer::serve() {
 bool JobServer::handle_messages() {
     bool any = false;
     while (std::optional<LinkRecord> record = local_.to_server.pop()) {
-        handle(std::move(*record));
+        handle(*record);
         any = true;
     }
     if (service_.size() > 1) {
@@ -64,7 +64,7 @@ bool JobServer::handle_messages() {
     return any;
 }
 
-void JobServer::handle(LinkRecord record) {
+void JobServer::handle(LinkRecord const& record) {
     switch (record.kind) {
         case LinkKind::pull:
             pulls_.push_back(record.replica);

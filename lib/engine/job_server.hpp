@@ -43,7 +43,7 @@ class JobServer {
 
   private:
     bool handle_messages();
-    void handle(LinkRecord record);
+    void handle(LinkRecord const& record);
     void answer_pulls();
     void answer(int replica, LinkKind kind, std::string payload);
     [[nodiscard]] std::optional<io::Job> next_job();
