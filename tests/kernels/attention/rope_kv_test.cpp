@@ -87,7 +87,8 @@ Case make_case(DType dtype, std::int64_t head_dim, std::int64_t group, std::uint
 class RopeKv : public ::testing::TestWithParam<std::tuple<DType, int>> {};
 
 TEST_P(RopeKv, ReferenceRotatesAndPlacesByTheLayout) {
-    auto const [dtype, head_dim] = GetParam();
+    DType const dtype = std::get<0>(GetParam());
+    int const head_dim = std::get<1>(GetParam());
     Case const work = make_case(dtype, head_dim, 2, 41);
     Case::Result const result = work.run({Backend::reference});
     double const rounding =
