@@ -36,9 +36,11 @@ struct AttentionItem {
 /// Shapes   queries [num_rows, num_heads, key_dim] of layout.dtype; pool: blocks of one layer as KvLayout says;
 ///          out [num_rows, num_heads, value_dim] f32, normalised over the slots seen here; lse [num_rows, num_heads] f32
 /// Units    scores are scaled by `scale`; lse is the natural log of the sum of exponentials
-/// Requires num_heads % layout.num_kv_heads == 0 (query head h reads KV head h / group); a row may stand in several items,
-///          then their slots are disjoint and its results merge in item order
+/// Requires num_heads % layout.num_kv_heads == 0 (query head h reads KV head h / group); dims are multiples of 8 up to 256,
+///          block_slots a multiple of 16, scale > 0; a row stands once in an item and may stand in several, then their slots
+///          are disjoint and its results merge in item order
 /// Effects  a row that sees nothing gets out = 0, lse = -inf; rows in no item too. No allocation beyond thread scratch.
+///          Long extents are fastest: the next block is fetched while one is worked on, and only inside an extent.
 /// Repeatable  a row's bits depend on its own query, and per item on extents, slot range and its visible count alone: not on
 ///          the other rows of the item, on other items, or on the number of threads (fixed KV splits, merged in order)
 /// Source   Milakov & Gimelshein 2018, arXiv:1805.02867; Dao 2023, arXiv:2307.08691
