@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstring>
+#include <type_traits>
 
 namespace longhaul::kernels::cpu {
 namespace {
@@ -31,7 +32,26 @@ void rotate(float const* head, float const* table, std::int64_t half, Element* o
     }
 }
 
-/// Elements are stored one by one: a neighbouring row's thread may write the other half of a bf16 pair.
+/// Writes one slot of a head's K and V tiles. Elements are stored one by one: a neighbouring row's thread may write the
+/// other half of a pair.
+template <class Element>
+void write_slot(KvLayout const& layout, std::byte* block, std::int64_t head, std::int64_t slot,
+                Element const* key, float const* value) {
+    constexpr std::int64_t kPair = sizeof(float) / sizeof(Element);  // elements of a word
+    std::byte* keys = block + layout.key_offset(head, slot, 0);
+    std::byte* values = block + layout.value_offset(head, slot, 0);
+    for (std::int64_t e = 0; e < layout.key_dim; e += kPair) {
+        for (std::int64_t i = 0; i < kPair; ++i) {
+            std::memcpy(keys + i * sizeof(Element), key + e + i, sizeof(Element));
+        }
+        keys += layout.block_slots * sizeof(float);
+    }
+    for (std::int64_t e = 0; e < layout.value_dim; ++e) {
+        Element const element = convert<Element>(value[e]);
+        std::memcpy(values + e * sizeof(float), &element, sizeof(Element));
+    }
+}
+
 template <class Element>
 void write_row(RopeKvArgs const& args, std::int64_t row) {
     KvLayout const& layout = args.layout;
@@ -52,12 +72,7 @@ void write_row(RopeKvArgs const& args, std::int64_t row) {
     std::array<Element, kMaxDim> rotated;
     for (std::int64_t head = 0; head < layout.num_kv_heads; ++head) {
         rotate(keys + head * dim, table, dim / 2, rotated.data());
-        for (std::int64_t e = 0; e < dim; ++e) {
-            std::memcpy(block + layout.key_offset(head, target.slot, e), &rotated[e],
-                        sizeof(Element));
-            Element const value = convert<Element>(values[head * dim + e]);
-            std::memcpy(block + layout.value_offset(head, target.slot, e), &value, sizeof(Element));
-        }
+        write_slot(layout, block, head, target.slot, rotated.data(), values + head * dim);
     }
 }
 
