@@ -93,6 +93,25 @@ TEST_P(KilledRank, EndsTheRunAndLosesNothing) {
 
 INSTANTIATE_TEST_SUITE_P(EachPlace, KilledRank, ::testing::Values(0, 1, 3));
 
+// Ranks without their mpirun must not go on in the background, holding the output folder's lock.
+TEST_F(FailingRun, LauncherKilled) {
+    constexpr std::size_t kJobs = 60;
+    write_queue(long_jobs(kJobs, 40));
+    Launch const launch{.options = {"--spp", "2", "--max-batch", "2"}, .ranks = 2};
+    std::unique_ptr<Process> const run = start(launch);
+    ASSERT_TRUE(run->wait_until([&] { return lines_written() >= 3; }, patient(30))) << run->err();
+    std::optional<pid_t> const first = run->find_rank(0);
+    std::optional<pid_t> const second = run->find_rank(1);
+    ASSERT_TRUE(first && second);
+    ASSERT_EQ(::kill(run->pid(), SIGKILL), 0);
+    EXPECT_EQ(run->wait(patient(30)).exit_code, 128 + SIGKILL);
+    auto const gone = [&] { return ::kill(*first, 0) != 0 && ::kill(*second, 0) != 0; };
+    EXPECT_TRUE(eventually(gone, patient(kPrompt)));
+    Results const before = results();
+    ASSERT_LT(before.lines.size(), kJobs);
+    expect_restart_finishes(kJobs, before, launch);
+}
+
 TEST_F(FailingRun, OnlyProcessKilled) {
     constexpr std::size_t kJobs = 60;
     write_queue(long_jobs(kJobs, 40));

@@ -158,17 +158,15 @@ bool Process::ended() {
 }
 
 bool Process::wait_until(std::function<bool()> const& done, double limit_s) {
-    double const start = now_s();
-    while (now_s() - start < limit_s) {
-        if (done()) {
-            return true;
-        }
-        if (ended()) {
-            return done();
-        }
-        std::this_thread::sleep_for(5ms);
-    }
-    return false;
+    bool over = false;
+    static_cast<void>(eventually(
+        [&] {
+            over = done();
+            return over || ended();
+        },
+        limit_s));
+    // What the program did last may have come between the question and its end.
+    return over || (ended() && done());
 }
 
 ProcessResult Process::wait(double limit_s) {
@@ -214,6 +212,17 @@ std::optional<pid_t> Process::find_rank(int rank) const {
 }
 
 std::string Process::err() const { return read_file(err_path_); }
+
+bool eventually(std::function<bool()> const& done, double limit_s) {
+    double const start = now_s();
+    while (!done()) {
+        if (now_s() - start > limit_s) {
+            return false;
+        }
+        std::this_thread::sleep_for(5ms);
+    }
+    return true;
+}
 
 double patient(double quiet_s) {
     double load = 0.0;

@@ -61,6 +61,9 @@ class Process {
     std::optional<int> status_;
 };
 
+/// Asks `done` again and again; false when it has not said yes in time.
+[[nodiscard]] bool eventually(std::function<bool()> const& done, double limit_s);
+
 /// How long a program may take that should end within `quiet_s` on a machine of its own: longer on a busy one.
 [[nodiscard]] double patient(double quiet_s);
 
