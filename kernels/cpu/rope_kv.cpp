@@ -37,7 +37,7 @@ void rotate(float const* head, float const* table, std::int64_t half, Element* o
 template <class Element>
 void write_slot(KvLayout const& layout, std::byte* block, std::int64_t head, std::int64_t slot,
                 Element const* key, float const* value) {
-    constexpr std::int64_t kPair = sizeof(float) / sizeof(Element);  // elements of a word
+    constexpr std::int64_t kPair = std::is_same_v<Element, float> ? 1 : 2;  // elements of a word
     std::byte* keys = block + layout.key_offset(head, slot, 0);
     std::byte* values = block + layout.value_offset(head, slot, 0);
     for (std::int64_t e = 0; e < layout.key_dim; e += kPair) {
