@@ -26,8 +26,11 @@ std::int64_t held_size(io::Job const& job) {
 
 }  // namespace
 
-JobRouter::JobRouter(Source source, std::size_t max_jobs, std::int64_t max_bytes)
-    : source_(std::move(source)), max_jobs_(max_jobs), max_bytes_(max_bytes) {}
+JobRouter::JobRouter(Source source, std::size_t max_jobs, std::int64_t max_bytes, Ready ready)
+    : source_(std::move(source)),
+      ready_(std::move(ready)),
+      max_jobs_(max_jobs),
+      max_bytes_(max_bytes) {}
 
 bool JobRouter::read_one() {
     if (exhausted_) {
@@ -50,7 +53,8 @@ JobRouter::Answer JobRouter::next(int replica, io::Job& job) {
     for (std::size_t i = 0;; ++i) {
         if (i == waiting_.size()) {
             bool const full = waiting_.size() >= max_jobs_ || held_bytes_ >= max_bytes_;
-            if (full && !waiting_.empty()) {
+            bool const slow = !exhausted_ && ready_ && !ready_();
+            if ((full && !waiting_.empty()) || slow) {
                 return Answer::later;
             }
             if (!read_one()) {

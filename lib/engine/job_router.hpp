@@ -18,13 +18,16 @@ class JobRouter {
     using Source =
         std::function<std::optional<io::Job>()>;  ///< next job of the queue; empty: no more
 
-    /// `max_bytes` bounds what is held of jobs that wait for their replica.
+    using Ready = std::function<bool()>;  ///< whether the source answers without waiting
+
+    /// `max_bytes` bounds what is held of jobs that wait for their replica. Without `ready` the source always answers.
     explicit JobRouter(Source source, std::size_t max_jobs = 64,
-                       std::int64_t max_bytes = std::int64_t{256} << 20);
+                       std::int64_t max_bytes = std::int64_t{256} << 20, Ready ready = {});
 
     enum class Answer { job, later, none };
 
-    /// Next job for a replica: a job, `later` (only other replicas' jobs are in reach now), or `none` ever again.
+    /// Next job for a replica: a job, `later` (only other replicas' jobs are in reach now, or the
+    /// queue is slow), or `none` ever again.
     [[nodiscard]] Answer next(int replica, io::Job& job);
 
   private:
@@ -36,6 +39,7 @@ class JobRouter {
     bool read_one();
 
     Source source_;
+    Ready ready_;
     std::size_t max_jobs_;
     std::int64_t max_bytes_;
     std::deque<Waiting> waiting_;

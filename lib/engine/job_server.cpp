@@ -9,6 +9,13 @@
 #include <variant>
 
 namespace longhaul::engine {
+namespace {
+
+// What the router may hold of jobs that wait for their replica.
+constexpr std::size_t kRouterJobs = 64;
+constexpr std::int64_t kRouterBytes = std::int64_t{256} << 20;
+
+}  // namespace
 
 JobServer::JobServer(Options options, io::QueueReader& queue, io::OutputDir& output,
                      comm::Communicator& service, LocalLink& local,
@@ -20,7 +27,10 @@ JobServer::JobServer(Options options, io::QueueReader& queue, io::OutputDir& out
       local_(local),
       tick_(std::move(tick)),
       sender_(service),
-      router_([this] { return next_job(); }),
+      router_([this] { return next_job(); }, kRouterJobs, kRouterBytes,
+              [this] { return job_ready(); }),
+      in_hand_(static_cast<std::size_t>(options.replicas)),
+      has_pulled_(static_cast<std::size_t>(options.replicas)),
       stats_(static_cast<std::size_t>(options.replicas)),
       open_replicas_(options.replicas) {
     counters_.jobs_total = queue.jobs_total();
@@ -68,12 +78,15 @@ void JobServer::handle(LinkRecord const& record) {
     switch (record.kind) {
         case LinkKind::pull:
             pulls_.push_back(record.replica);
+            has_pulled_[static_cast<std::size_t>(record.replica)] = true;
             break;
         case LinkKind::result:
+            --in_hand_[static_cast<std::size_t>(record.replica)];
             write_result(io::deserialize_result(record.payload));
             answer(record.replica, LinkKind::ack, {});
             break;
         case LinkKind::skipped:
+            --in_hand_[static_cast<std::size_t>(record.replica)];
             count_skipped(record.payload == "ok");
             break;
         case LinkKind::stats:
@@ -87,11 +100,24 @@ void JobServer::handle(LinkRecord const& record) {
     }
 }
 
+// The replica with the fewest jobs comes first: replicas pull for whole batches, and the first to pull would empty a short
+// queue while the others stand idle. For the same reason nobody gets a job before everybody has pulled.
+std::deque<int>::iterator JobServer::hungriest() {
+    if (std::find(has_pulled_.begin(), has_pulled_.end(), false) != has_pulled_.end()) {
+        return pulls_.end();
+    }
+    auto const in_hand = [this](int replica) {
+        return in_hand_[static_cast<std::size_t>(replica)];
+    };
+    return std::min_element(pulls_.begin(), pulls_.end(),
+                            [&](int a, int b) { return in_hand(a) < in_hand(b); });
+}
+
 void JobServer::answer_pulls() {
     std::deque<int> later;
-    while (!pulls_.empty()) {
-        int const replica = pulls_.front();
-        pulls_.pop_front();
+    for (auto pull = hungriest(); pull != pulls_.end(); pull = hungriest()) {
+        int const replica = *pull;
+        pulls_.erase(pull);
         io::Job job;
         switch (router_.next(replica, job)) {
             case JobRouter::Answer::job: {
@@ -102,6 +128,7 @@ void JobServer::answer_pulls() {
                     link.known_hash = known->job_hash;
                 }
                 answer(replica, LinkKind::job, link.serialize());
+                ++in_hand_[static_cast<std::size_t>(replica)];
                 break;
             }
             case JobRouter::Answer::later:
@@ -112,7 +139,7 @@ void JobServer::answer_pulls() {
                 break;
         }
     }
-    pulls_ = std::move(later);
+    pulls_.insert(pulls_.begin(), later.begin(), later.end());
 }
 
 void JobServer::answer(int replica, LinkKind kind, std::string payload) {
@@ -124,15 +151,23 @@ void JobServer::answer(int replica, LinkKind kind, std::string payload) {
     }
 }
 
-std::optional<io::Job> JobServer::next_job() {
-    while (std::optional<io::QueueEntry> entry = queue_.next()) {
-        if (auto* const job = std::get_if<io::Job>(&entry->job)) {
-            return std::move(*job);
+// Whether next_job answers at once. Lines that are no jobs are dealt with on the way.
+bool JobServer::job_ready() {
+    while (!next_job_ && queue_.ready()) {
+        std::optional<io::QueueEntry> entry = queue_.next();
+        if (!entry) {
+            return true;
         }
-        refuse(std::get<io::BadJob>(entry->job));
+        if (auto* const job = std::get_if<io::Job>(&entry->job)) {
+            next_job_ = std::move(*job);
+        } else {
+            refuse(std::get<io::BadJob>(entry->job));
+        }
     }
-    return std::nullopt;
+    return next_job_.has_value();
 }
+
+std::optional<io::Job> JobServer::next_job() { return std::exchange(next_job_, std::nullopt); }
 
 // A line that is no job gets its error line here; it never reaches a replica.
 void JobServer::refuse(io::BadJob const& bad) {

@@ -6,6 +6,7 @@
 #include "io/result.hpp"
 #include "engine/job_link.hpp"
 #include "engine/job_router.hpp"
+#include "engine/queue_thread.hpp"
 #include "report/progress_meter.hpp"
 #include "report/summary_table.hpp"
 
@@ -46,6 +47,8 @@ class JobServer {
     void handle(LinkRecord const& record);
     void answer_pulls();
     void answer(int replica, LinkKind kind, std::string payload);
+    [[nodiscard]] std::deque<int>::iterator hungriest();
+    [[nodiscard]] bool job_ready();
     [[nodiscard]] std::optional<io::Job> next_job();
     void refuse(io::BadJob const& bad);
     void count_skipped(bool ok);
@@ -53,14 +56,17 @@ class JobServer {
     void update_stats(int replica, LinkStats const& stats);
 
     Options options_;
-    io::QueueReader& queue_;
+    QueueThread queue_;
+    std::optional<io::Job> next_job_;  // read, not yet taken by the router
     io::OutputDir& output_;
     comm::Communicator& service_;
     LocalLink& local_;
     std::function<void(report::ProgressCounters const&)> tick_;
     RecordSender sender_;
     JobRouter router_;
-    std::deque<int> pulls_;  // replicas that wait for a job, oldest first
+    std::deque<int> pulls_;              // replicas that wait for a job, oldest first
+    std::vector<std::int64_t> in_hand_;  // per replica the jobs it has and has not finished
+    std::vector<bool> has_pulled_;
     std::vector<LinkStats> stats_;
     int open_replicas_;
     report::ProgressCounters counters_;
