@@ -87,7 +87,7 @@ TEST_F(BadSetup, RankWithOptionsOfItsOwnThatAreWrong) {
 }
 
 TEST_F(BadSetup, OutputFolderInUse) {
-    write_queue(long_jobs(400, 100));
+    write_queue(long_jobs(20000, 100));  // more than any machine does in the time of this test
     std::unique_ptr<Process> const first = start({.options = {"--max-batch", "2"}});
     auto const running = [&] {
         return std::filesystem::exists(output / "state.json") &&
