@@ -99,7 +99,8 @@ OutputDir::OutputDir(std::filesystem::path folder, RunIdentity const& identity)
     : folder_(std::move(folder)) {
     std::error_code error;
     std::filesystem::create_directories(folder_, error);
-    LH_VALIDATE(std::filesystem::is_directory(folder_),
+    std::error_code ignored;
+    LH_VALIDATE(std::filesystem::is_directory(folder_, ignored),
                 "cannot make the output folder {}: {}; choose another --output", folder_.string(),
                 error ? error.message() : "a file of that name is in the way");
     take_lock();
@@ -132,8 +133,8 @@ void OutputDir::take_lock() {
 
 void OutputDir::check_identity(RunIdentity const& identity) {
     auto const path = folder_ / "identity.json";
-    if (!std::filesystem::exists(path)) {
-        std::error_code error;
+    std::error_code error;
+    if (!std::filesystem::exists(path, error)) {
         auto const size = std::filesystem::file_size(results_path(), error);
         LH_VALIDATE(error || size == 0,
                     "{} holds results but {} is missing, so what made them is unknown; choose "
