@@ -64,7 +64,9 @@ TEST_F(CommandLine, OptionsOfTheHelpTextWork) {
     EXPECT_EQ(result.out, "");
 }
 
-TEST_F(CommandLine, Version) { expect_text(longhaul({"--version"}), {"longhaul 0.", "backends: cpu", "GPU: "}); }
+TEST_F(CommandLine, Version) {
+    expect_text(longhaul({"--version"}), {"longhaul 0.", "backends: cpu", "GPU: "});
+}
 
 TEST_F(CommandLine, InspectModel) {
     test::write_gguf({}, model);

@@ -12,9 +12,10 @@ namespace longhaul::test {
 /// How two runs of the same jobs differ (T2 of the design). Log-probabilities are compared as long as both runs have chosen
 /// the same tokens.
 struct Comparison {
-    std::int64_t values = 0;     ///< log-probabilities compared
-    std::int64_t tokens = 0;     ///< generated tokens that agree
-    std::int64_t near_ties = 0;  ///< jobs whose tokens parted where the two best were too close to call
+    std::int64_t values = 0;  ///< log-probabilities compared
+    std::int64_t tokens = 0;  ///< generated tokens that agree
+    std::int64_t near_ties =
+        0;  ///< jobs whose tokens parted where the two best were too close to call
     double max_delta = 0.0;
     double sum_delta = 0.0;
     std::vector<std::string> problems;  ///< why the runs do not agree; empty: they do

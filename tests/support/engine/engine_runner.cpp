@@ -92,8 +92,8 @@ EngineOutcome EngineRunner::run(comm::Communicator& world, EngineCase const& whi
     bool const first = world.rank() == 0;
     std::filesystem::path const run =
         broadcast_text(world, first ? next_run(jobs).string() : std::string());
-    std::filesystem::path const own_model = std::exchange(
-        model_, broadcast_text(world, first ? model_.string() : std::string()));
+    std::filesystem::path const own_model =
+        std::exchange(model_, broadcast_text(world, first ? model_.string() : std::string()));
     EngineOutcome outcome;
     outcome.exit_code = run_rank(world, which, run / "queue.jsonl", run / "out", observer);
     model_ = own_model;
