@@ -116,7 +116,8 @@ TEST_P(RopeKv, ReferenceRotatesAndPlacesByTheLayout) {
 }
 
 TEST_P(RopeKv, WritesNothingElse) {
-    auto const [dtype, head_dim] = GetParam();
+    DType const dtype = std::get<0>(GetParam());
+    int const head_dim = std::get<1>(GetParam());
     Case work = make_case(dtype, head_dim, 1, 42);
     Case::Result const first = work.run({});
     // Other contents, same places: exactly the untouched bytes agree with the fill.
@@ -138,7 +139,8 @@ TEST_P(RopeKv, WritesNothingElse) {
 }
 
 TEST_P(RopeKv, CpuEqualsTheReference) {
-    auto const [dtype, head_dim] = GetParam();
+    DType const dtype = std::get<0>(GetParam());
+    int const head_dim = std::get<1>(GetParam());
     for (std::int64_t const group : {1, 3}) {
         Case const work = make_case(dtype, head_dim, group, 43);
         Case::Result const expected = work.run({Backend::reference});
