@@ -95,7 +95,8 @@ INSTANTIATE_TEST_SUITE_P(EachPlace, KilledRank, ::testing::Values(0, 1, 3));
 
 // Ranks without their mpirun must not go on in the background, holding the output folder's lock.
 TEST_F(FailingRun, LauncherKilled) {
-    constexpr std::size_t kJobs = 60;
+    constexpr std::size_t kJobs =
+        3000;  // the ranks notice within seconds; they must not be done by then
     write_queue(long_jobs(kJobs, 40));
     Launch const launch{.options = {"--spp", "2", "--max-batch", "2"}, .ranks = 2};
     std::unique_ptr<Process> const run = start(launch);
