@@ -2,9 +2,8 @@
 
 #include "support/models/tiny_model.hpp"
 
-#include <stdlib.h>
-
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
