@@ -89,11 +89,12 @@ void OutputHead::add_rows(schedule::PlanItem const& item, std::size_t item_numbe
         out.push_back({rows.end - 1, item_number, query});
     }
     if (item.score) {
-        // The last prompt token has no successor to score.
-        std::int64_t const end = std::min(item.end, sequence.prompt_length() - 1);
-        for (std::int64_t index = item.begin; index < end; ++index) {
+        for (std::int64_t index = item.begin; index < item.end; ++index) {
             kernels::LogitQuery query;
-            query.target = sequence.token_at(index + 1);
+            // The last prompt token has no successor to score. It is looked at all the same: if it is not finite, neither
+            // is what it left in the KV cache, and only a failed sequence's blocks are scrubbed.
+            bool const last = index + 1 == sequence.prompt_length();
+            query.target = last ? -1 : sequence.token_at(index + 1);
             out.push_back({rows.begin + (index - item.begin), item_number, query});
         }
     }
@@ -136,8 +137,11 @@ StepOutcome OutputHead::run(schedule::StepPlan const& plan,
         auto const score =
             std::find_if(outcome.scores.begin(), outcome.scores.end(),
                          [&](ScoreOutcome const& s) { return s.sequence == item.sequence; });
-        score->finite = score->finite && summary.finite && summary.has_target;
-        score->logprobs.push_back(logprob(summary, summary.target_logit));
+        bool const has_target = rows[r].query.target >= 0;
+        score->finite = score->finite && summary.finite && summary.has_target == has_target;
+        if (has_target) {
+            score->logprobs.push_back(logprob(summary, summary.target_logit));
+        }
     }
     return outcome;
 }
