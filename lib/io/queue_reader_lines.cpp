@@ -2,12 +2,11 @@
 
 #include "base/error.hpp"
 
-#include <zlib.h>
-
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <system_error>
 #include <utility>
@@ -30,26 +29,18 @@ LineReader::LineReader(std::filesystem::path const& path, std::int64_t max_line_
     int const descriptor = open_input(path);
     LH_VALIDATE(descriptor >= 0, "cannot open {}: {}; check the path and its permissions",
                 path.string(), reason_of(errno));
+    stream_.emplace(descriptor);
     struct stat status {};
-    int const failed = ::fstat(descriptor, &status);
-    if (failed == 0 && !S_ISDIR(status.st_mode)) file_ = ::gzdopen(descriptor, "rb");
-    if (file_ == nullptr) {
-        ::close(descriptor);
-        throw ValidationError(fmt::format(
-            "cannot read {}: it is a folder; name a file of JSON lines", path.string()));
-    }
-    ::gzbuffer(file_, 1U << 18);
-    regular_ = S_ISREG(status.st_mode) && path != "-";
+    bool const known = ::fstat(descriptor, &status) == 0;
+    LH_VALIDATE(!known || !S_ISDIR(status.st_mode),
+                "cannot read {}: it is a folder; name a file of JSON lines", path.string());
+    regular_ = known && S_ISREG(status.st_mode) && path != "-";
     file_bytes_ = regular_ ? status.st_size : 0;
 }
 
-LineReader::~LineReader() {
-    if (file_ != nullptr) ::gzclose(file_);
-}
-
 std::int64_t LineReader::bytes_read() const {
-    // zlib's position is ahead of ours by what lies in the buffer; exact enough for a percentage, and exact at the end.
-    return std::max<std::int64_t>(::gzoffset(file_), 0);
+    // Ahead of the lines by what lies in the buffer; exact enough for a percentage, and exact at the end.
+    return stream_->bytes_read();
 }
 
 // Reads more behind end_; false at the end of the file or when reading fails.
@@ -62,17 +53,10 @@ bool LineReader::fill() {
         begin_ = 0;
     }
     if (buffer_.size() < end_ + kPiece + kPadding) buffer_.resize(2 * end_ + kPiece + kPadding);
-    int const got = ::gzread(file_, buffer_.data() + end_, static_cast<unsigned>(kPiece));
-    if (got > 0) {
-        end_ += static_cast<std::size_t>(got);
-        return true;
-    }
-    at_end_ = true;
-    int code = Z_OK;
-    char const* const text = ::gzerror(file_, &code);
-    // A gzip file cut short reports Z_BUF_ERROR together with 0 bytes.
-    if (code != Z_OK && code != Z_STREAM_END) failure_ = code == Z_ERRNO ? reason_of(errno) : text;
-    return false;
+    std::size_t const got = stream_->read(std::span(buffer_).subspan(end_, kPiece));
+    end_ += got;
+    at_end_ = got == 0;
+    return !at_end_;
 }
 
 std::optional<LineReader::Line> LineReader::next() {
@@ -94,7 +78,7 @@ std::optional<LineReader::Line> LineReader::next() {
         if (!fill()) break;
     }
     // What is left of a file that failed may be half a line: it is not offered as one.
-    if (begin_ == end_ || !failure_.empty()) return std::nullopt;
+    if (begin_ == end_ || !failure().empty()) return std::nullopt;
     Line line = take(end_ - begin_, 0);
     line.ended = false;
     return line;

@@ -1,16 +1,17 @@
 #pragma once
 
+#include "io/input_stream.hpp"
+
 #include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
 
-struct gzFile_s;
-
 namespace longhaul::io {
 
-/// Cuts a file into lines: plain or gzip (told apart by its first bytes), "-" for standard input. Holds one line at a time.
+/// Cuts a file into lines: plain or gzip, "-" for standard input. Holds one line at a time, and gives one from a pipe when
+/// it has arrived.
 /// Errors      ValidationError when the file cannot be opened or is a folder
 class LineReader {
   public:
@@ -26,14 +27,11 @@ class LineReader {
     static constexpr std::size_t kPadding = 64;  // what simdjson wants behind its input
 
     LineReader(std::filesystem::path const& path, std::int64_t max_line_bytes);
-    LineReader(LineReader const&) = delete;
-    LineReader& operator=(LineReader const&) = delete;
-    ~LineReader();
 
     /// The next line, or nothing at the end and when reading fails: then failure() says why.
     [[nodiscard]] std::optional<Line> next();
 
-    [[nodiscard]] std::string const& failure() const { return failure_; }
+    [[nodiscard]] std::string const& failure() const { return stream_->failure(); }
     /// Size of the file, 0 when it is not a regular one, and how much of it has been taken in (both before unpacking).
     [[nodiscard]] std::int64_t file_bytes() const { return file_bytes_; }
     [[nodiscard]] std::int64_t bytes_read() const;
@@ -45,7 +43,7 @@ class LineReader {
     void skip_rest_of_line();
     Line take(std::size_t length, std::size_t ending);
 
-    gzFile_s* file_ = nullptr;
+    std::optional<InputStream> stream_;
     bool regular_ = false;
     std::int64_t file_bytes_ = 0;
     std::int64_t max_line_bytes_;
@@ -55,7 +53,6 @@ class LineReader {
     std::size_t searched_ = 0;  // no line feed in [begin_, searched_)
     bool at_end_ = false;
     bool skipping_ = false;  // the rest of a line that was too long lies ahead
-    std::string failure_;
     std::int64_t lines_ = 0;
     std::int64_t offset_ = 0;
 };

@@ -5,6 +5,7 @@ find_package(nlohmann_json REQUIRED)
 
 set(queue_sources
   document.cpp
+  input_stream.cpp
   job.cpp
   job_hash.cpp
   job_parser.cpp
