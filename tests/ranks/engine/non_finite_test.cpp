@@ -63,5 +63,40 @@ TEST(NonFinite, FailsOneJobAndNoOther) {
     }
 }
 
+// Nothing is asked of a score job's last token but whether it is finite: what it leaves in its block must not reach the job
+// that has the block next.
+TEST(NonFinite, InTheLastTokenIsSeenToo) {
+    TinyModelSpec model;
+    model.tied = false;
+    model.nan_token = kPoison;
+    EngineRunner runner(model);
+    for (std::int64_t const kvp : {1, 2}) {
+        EngineCase which;
+        which.kvp = kvp;
+        which.chunk = 32;
+        which.max_batch = 1;
+        which.kv_bytes = std::int64_t{1} << 20;  // a few blocks, used again and again
+        std::vector<JobLine> jobs;
+        std::vector<JobLine> good;
+        for (std::uint64_t i = 0; i < 16; ++i) {
+            JobLine job = score_job("job" + std::to_string(i), clean_tokens(i, 97));
+            if (i % 2 == 0) {
+                job.tokens.back() = kPoison;  // alone in its chunk
+            } else {
+                good.push_back(job);
+            }
+            jobs.push_back(job);
+        }
+        EngineResults const expected = runner.run_on_loopback(baseline_case(), good).results;
+        EngineOutcome outcome = runner.run_on_loopback(which, jobs);
+        for (std::size_t i = 0; i < jobs.size(); i += 2) {
+            EXPECT_EQ(outcome.results.at(jobs[i].id).error_code, "non_finite");
+            outcome.results.erase(jobs[i].id);
+        }
+        EXPECT_TRUE(compare(good, expected, outcome.results, 1e-3).problems.empty())
+            << "kvp " << kvp;
+    }
+}
+
 }  // namespace
 }  // namespace longhaul::test
