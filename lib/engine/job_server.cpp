@@ -182,8 +182,7 @@ void JobServer::refuse(io::BadJob const& bad) {
 
 void JobServer::count_skipped(bool ok) {
     ++counters_.jobs_skipped;
-    ++summary_.jobs_skipped;
-    summary_.jobs_failed += ok ? 0 : 1;
+    ++(ok ? summary_.jobs_skipped : summary_.jobs_failed);
 }
 
 void JobServer::write_result(io::JobResult const& result) {
