@@ -48,7 +48,7 @@ EngineRunner::~EngineRunner() {
 }
 
 std::filesystem::path EngineRunner::next_run(std::vector<JobLine> const& jobs) {
-    std::filesystem::path const run = folder_ / ("run" + std::to_string(runs_++));
+    std::filesystem::path run = folder_ / ("run" + std::to_string(runs_++));
     std::filesystem::create_directory(run);
     write_file(run / "queue.jsonl", queue_text(jobs));
     return run;
