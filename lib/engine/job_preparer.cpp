@@ -1,6 +1,7 @@
 #include "engine/job_preparer.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 #include <variant>
 
@@ -16,19 +17,33 @@
 
 namespace longhaul::engine {
 
+namespace {
+
+schedule::BlockKey hash_onto(schedule::BlockKey const& previous, void const* data,
+                             std::size_t size) {
+    XXH3_state_t state;
+    XXH3_128bits_reset(&state);
+    XXH3_128bits_update(&state, &previous, sizeof previous);
+    XXH3_128bits_update(&state, data, size);
+    XXH128_hash_t const hash = XXH3_128bits_digest(&state);
+    return {hash.low64, hash.high64};
+}
+
+}  // namespace
+
 std::vector<schedule::BlockKey> prefix_keys(std::span<TokenId const> tokens,
-                                            std::int64_t num_blocks, std::int64_t block_slots) {
+                                            std::int64_t block_slots, std::int64_t unit_blocks) {
+    auto const count = static_cast<std::int64_t>(tokens.size());
+    LH_EXPECT(count % block_slots == 0);
     std::vector<schedule::BlockKey> keys;
-    schedule::BlockKey previous;
-    for (std::int64_t block = 0; block < num_blocks; ++block) {
-        XXH3_state_t state;
-        XXH3_128bits_reset(&state);
-        XXH3_128bits_update(&state, &previous, sizeof previous);
-        XXH3_128bits_update(&state, tokens.data() + block * block_slots,
-                            static_cast<std::size_t>(block_slots) * sizeof(TokenId));
-        XXH128_hash_t const hash = XXH3_128bits_digest(&state);
-        previous = {hash.low64, hash.high64};
-        keys.push_back(previous);
+    schedule::BlockKey unit;
+    for (std::int64_t begin = 0; begin < count; begin += unit_blocks * block_slots) {
+        std::int64_t const end = std::min(count, begin + unit_blocks * block_slots);
+        unit = hash_onto(unit, tokens.data() + begin,
+                         static_cast<std::size_t>(end - begin) * sizeof(TokenId));
+        for (std::int64_t block = begin / block_slots; block < end / block_slots; ++block) {
+            keys.push_back(hash_onto(unit, &block, sizeof block));
+        }
     }
     return keys;
 }
@@ -160,7 +175,8 @@ void JobPreparer::fill_spec(io::Job const& job, Prompt prompt, schedule::Sequenc
     // The last token is always computed by the job itself: its logits are wanted.
     spec.cut = round_down(std::min(prompt.document_tokens, count - 1), block);
     spec.prompt = std::move(prompt.tokens);
-    spec.prefix_keys = prefix_keys(spec.prompt, spec.cut / block, block);
+    spec.prefix_keys = prefix_keys(std::span(spec.prompt).first(static_cast<std::size_t>(spec.cut)),
+                                   block, std::lcm(options_.chunk, block) / block);
     spec.score = job.kind == io::JobKind::score;
     spec.max_new_tokens = spec.score ? 0 : job.sampling.max_tokens;
     spec.noise_key = XXH3_64bits(job.id.data(), job.id.size());

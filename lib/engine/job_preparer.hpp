@@ -11,10 +11,12 @@
 
 namespace longhaul::engine {
 
-/// Keys of the first `num_blocks` blocks of a sequence: XXH3-128 over the key before and the block's tokens.
+/// Keys of the blocks that cover tokens [0, tokens.size()), a whole number of blocks. Blocks are shared by whole units of
+/// `unit_blocks`, and a key stands for all tokens up to the end of its block's unit (or of the tokens): what is taken over
+/// ends where a prefill chunk does, and had been computed in chunks of the same size.
 [[nodiscard]] std::vector<schedule::BlockKey> prefix_keys(std::span<TokenId const> tokens,
-                                                          std::int64_t num_blocks,
-                                                          std::int64_t block_slots);
+                                                          std::int64_t block_slots,
+                                                          std::int64_t unit_blocks);
 
 /// Turns a job into what the scheduler takes: reads the document, decides whether an earlier run did the job already,
 /// renders the chat template, tokenises, and finds the cut: the last block boundary in front of the document's last
@@ -28,6 +30,7 @@ class JobPreparer {
         std::int64_t vocab_size = 0;
         std::int64_t trained_context = 0;  ///< a longer prompt is a warning, once
         schedule::KvLedger::Options kv;
+        std::int64_t chunk = 512;
     };
 
     JobPreparer(TextModel const& text, Options options);

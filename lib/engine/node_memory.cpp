@@ -1,11 +1,13 @@
 #include "engine/node_memory.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <fstream>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace longhaul::engine {
 namespace {
@@ -39,6 +41,21 @@ void lower(NodeMemory& memory, std::optional<std::int64_t> limit, char const* so
     }
 }
 
+// What a group uses without the page cache that it would give back.
+std::optional<std::int64_t> used_memory(std::string const& folder, char const* usage_file,
+                                        std::string const& cache_field) {
+    auto const used = read_number(folder + usage_file);
+    std::ifstream stat(folder + "/memory.stat");
+    std::string key;
+    std::int64_t value = 0;
+    while (used && stat >> key >> value) {
+        if (key == cache_field) {
+            return std::max<std::int64_t>(0, *used - value);
+        }
+    }
+    return used;
+}
+
 // The process's own group and all above it may carry a limit.
 void apply_cgroup_v2(NodeMemory& memory) {
     std::ifstream self("/proc/self/cgroup");
@@ -50,7 +67,7 @@ void apply_cgroup_v2(NodeMemory& memory) {
         for (std::string path = line.substr(3);; path = path.substr(0, path.rfind('/'))) {
             std::string const folder = "/sys/fs/cgroup" + (path == "/" ? std::string() : path);
             auto const limit = read_number(folder + "/memory.max");
-            auto const used = read_number(folder + "/memory.current");
+            auto const used = used_memory(folder, "/memory.current", "inactive_file");
             if (limit && used) {
                 lower(memory, *limit - *used, "cgroup");
             }
@@ -62,11 +79,26 @@ void apply_cgroup_v2(NodeMemory& memory) {
 }
 
 void apply_cgroup_v1(NodeMemory& memory) {
-    std::string const folder = "/sys/fs/cgroup/memory";
-    auto const limit = read_number(folder + "/memory.limit_in_bytes");
-    auto const used = read_number(folder + "/memory.usage_in_bytes");
-    if (limit && used) {
-        lower(memory, *limit - *used, "cgroup");
+    std::string const root = "/sys/fs/cgroup/memory";
+    std::ifstream self("/proc/self/cgroup");
+    std::string line;
+    std::vector<std::string> folders{root};
+    while (std::getline(self, line)) {
+        auto const controllers = line.find(":memory:");
+        if (controllers == std::string::npos) {
+            continue;
+        }
+        for (std::string path = line.substr(controllers + 8); !path.empty() && path != "/";
+             path = path.substr(0, path.rfind('/'))) {
+            folders.push_back(root + path);
+        }
+    }
+    for (std::string const& folder : folders) {
+        auto const limit = read_number(folder + "/memory.limit_in_bytes");
+        auto const used = used_memory(folder, "/memory.usage_in_bytes", "total_inactive_file");
+        if (limit && used) {
+            lower(memory, *limit - *used, "cgroup");
+        }
     }
 }
 

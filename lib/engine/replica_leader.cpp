@@ -2,6 +2,7 @@
 
 #include "base/error.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace longhaul::engine {
@@ -164,8 +165,12 @@ void ReplicaLeader::send_result(io::JobResult const& result) {
 }
 
 bool ReplicaLeader::finished() const {
-    return queue_ended_ && open_pulls_ == 0 && prepare_.num_pending() == 0 && ready_.empty() &&
-           live_.empty() && unacknowledged_ == 0;
+    // A sequence that failed leaves steps in flight whose outcomes somebody has to receive.
+    bool const outcomes_open =
+        std::any_of(planned_.begin(), planned_.end(),
+                    [](PlannedStep const& step) { return !step.empty && !step.outcome_known; });
+    return !outcomes_open && queue_ended_ && open_pulls_ == 0 && prepare_.num_pending() == 0 &&
+           ready_.empty() && live_.empty() && unacknowledged_ == 0;
 }
 
 bool ReplicaLeader::can_publish() const {

@@ -22,8 +22,9 @@ namespace {
 struct LeaderParts {
     LeaderParts(RunSetup& setup, RunOptions const& options, StepChannel& channel, LocalLink* local)
         : link(static_cast<int>(setup.grid->coord().replica), local, setup.grid->service()),
-          preparer(*setup.text, {options.retry_errors, setup.file->config().vocab_size,
-                                 setup.file->config().trained_context, setup.scheduling.kv}),
+          preparer(*setup.text,
+                   {options.retry_errors, setup.file->config().vocab_size,
+                    setup.file->config().trained_context, setup.scheduling.kv, options.chunk}),
           thread([this](LinkJob const& job) { return preparer.prepare(job); }),
           leader(leader_options(setup, options), channel, link, thread, setup.text->tokenizer) {}
 

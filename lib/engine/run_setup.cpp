@@ -90,7 +90,6 @@ void open_queue_and_output(RunSetup& setup, RunOptions const& options) {
             io::RunIdentity const identity{setup.file->fingerprint(), dtype_name(options.dtype),
                                            setup.text->fingerprint(), setup.file->config().name};
             setup.output = std::make_unique<io::OutputDir>(options.output, identity);
-            setup.output->write_state(io::RunState::running, "started");
         }
     });
 }
@@ -128,6 +127,11 @@ RunSetup set_up(comm::Communicator& world, comm::NodeInfo const& node, RunOption
     setup.scheduling.kv.capacity = setup.memory.capacity;
     open_queue_and_output(setup, options);
     load_weights(setup, options);
+    comm::agree_on(world, [&] {
+        if (setup.is_server()) {
+            setup.output->write_state(io::RunState::running, "started");
+        }
+    });
     return setup;
 }
 

@@ -43,6 +43,7 @@ schedule::StepInputs StepChannel::await_inputs(StepIndex step) {
 
 void StepChannel::report(StepOutcome outcome) {
     LH_EXPECT(is_reporter());
+    progress();  // nobody else lets go of what this rank has sent
     if (is_leader()) {
         own_outcomes_.push_back(std::move(outcome));
         return;

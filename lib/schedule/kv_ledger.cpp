@@ -107,6 +107,7 @@ std::optional<std::int64_t> KvLedger::admit(KvRequest const& request) {
         if (block == static_cast<std::int64_t>(holding.keys.size()) &&
             block < static_cast<std::int64_t>(request.prefix_keys.size())) {
             BlockKey const& key = request.prefix_keys[static_cast<std::size_t>(block)];
+            forget_idle(key);
             bool const inserted =
                 shared_.try_emplace(key, Shared{place, block, 1, request.sequence, false, 0})
                     .second;
@@ -148,6 +149,18 @@ void KvLedger::forget(BlockKey const& key) {
     BlockRef const place = entry->second.place;
     shared_.erase(entry);
     allocators_[static_cast<std::size_t>(place.coordinate)].free(place.pool_block);
+}
+
+// What is left of an entry whose end was evicted, and was not enough to be taken over, makes way for the whole.
+void KvLedger::forget_idle(BlockKey const& key) {
+    auto const entry = shared_.find(key);
+    if (entry == shared_.end() || entry->second.references > 0) {
+        return;
+    }
+    Shared const& shared = entry->second;
+    idle_[static_cast<std::size_t>(shared.place.coordinate)].erase(
+        {shared.last_use, -shared.depth});
+    forget(key);
 }
 
 void KvLedger::make_idle(BlockKey const& key, Shared& shared) {

@@ -115,6 +115,7 @@ class KvLedger {
     void evict_one(std::int64_t coordinate);
     void make_idle(BlockKey const& key, Shared& shared);
     void forget(BlockKey const& key);
+    void forget_idle(BlockKey const& key);
 
     Options options_;
     std::vector<BlockAllocator> allocators_;

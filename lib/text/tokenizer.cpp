@@ -158,6 +158,9 @@ void Tokenizer::finish_look_ends(std::span<Range const> control_ranges, Encoding
 std::string Tokenizer::decode(std::span<TokenId const> ids, ControlTokens control) const {
     std::string out;
     for (TokenId const id : ids) {
+        if (id >= vocab_size()) {
+            continue;  // a model may have more rows than tokens, rounded up for its training
+        }
         if (control == ControlTokens::keep || !is_special(id)) {
             out += token_bytes(id);
         }

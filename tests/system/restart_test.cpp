@@ -70,7 +70,7 @@ TEST_F(Restart, FailedJobsAreRetriedWhenAsked) {
     // Unasked they stay as they are, and still count as failed.
     EXPECT_TRUE(ended_with(1, run({})));
     EXPECT_EQ(results_text(), before);
-    EXPECT_EQ(last_jobs().at("skipped"), 3);
+    EXPECT_EQ(last_jobs(), (Json{{"ok", 0}, {"failed", 2}, {"skipped", 1}}));
 
     EXPECT_TRUE(ended_with(1, run({.options = {"--retry-errors"}})));
     EXPECT_EQ(last_jobs(), (Json{{"ok", 0}, {"failed", 2}, {"skipped", 1}}));

@@ -93,6 +93,26 @@ TEST_P(Deterministic, AFragmentedPoolChangesNothing) {
     EXPECT_EQ(differences(alone, subject_of(which, jobs)), "");
 }
 
+// The document is the beginning of another one and ends inside a chunk of it: its last part was computed in a longer chunk
+// there, where a row's bits may be others.
+TEST(DeterministicBeginning, TheSameBitsBesideALongerDocumentThatBeginsTheSame) {
+    EngineCase which;
+    which.dtype = DType::bf16;
+    which.chunk = 100;
+    which.block_slots = 128;
+    which.max_batch = 2;
+    which.deterministic = true;
+    std::vector<TokenId> const tokens = random_tokens(8, 700);
+    EngineRunner runner;
+    for (std::int64_t const length : {200, 130, 300, 650}) {
+        JobLine const job = generate_job("job", {tokens.begin(), tokens.begin() + length}, 6);
+        EngineResults const alone = runner.run_on_loopback(which, {job}).results;
+        EngineResults const beside =
+            runner.run_on_loopback(which, {generate_job("longer", tokens, 2), job}).results;
+        EXPECT_EQ(differences(alone, {{"job", beside.at("job")}}), "") << length << " tokens";
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(Settings, Deterministic,
                          testing::Values(Setting{1, 1, 1, 64, DType::f32},
                                          Setting{1, 1, 1, 7, DType::bf16},

@@ -74,5 +74,26 @@ TEST(FullPipelineOverMpi, TwoDecodingJobsBesideALongPrefill) {
         14);
 }
 
+// The job fails in its first chunk while others are in flight: their outcomes, too long for MPI to buffer, are still taken.
+TEST(FullPipelineOverMpi, AFailedJobLeavesLongOutcomesInFlight) {
+    constexpr TokenId kPoison = 77;
+    TinyModelSpec model;
+    model.tied = false;
+    model.nan_token = kPoison;
+    std::vector<TokenId> tokens = random_tokens(1, 9000);
+    tokens[10] = kPoison;
+    EngineCase which;
+    which.spp = 3;
+    which.chunk = 2048;
+    which.kv_bytes = std::int64_t{64} << 20;
+    EngineRunner runner(model);
+    EngineOutcome const outcome =
+        runner.run(test_support::mpi_world(), which, {score_job("poisoned", tokens)});
+    EXPECT_EQ(outcome.exit_code, 1);
+    if (test_support::mpi_world().rank() == 0) {
+        EXPECT_EQ(outcome.results.at("poisoned").error_code, "non_finite");
+    }
+}
+
 }  // namespace
 }  // namespace longhaul::test

@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <limits>
 #include <stdexcept>
@@ -27,6 +29,20 @@ io::TokenLogprob token_logprob(Json const& entry) {
     return token;
 }
 
+void check_sums(Json const& line, std::vector<float> const& scores) {
+    double sum = 0.0;
+    for (float const score : scores) {
+        sum -= static_cast<double>(score);
+    }
+    double const mean = scores.empty() ? 0.0 : sum / static_cast<double>(scores.size());
+    double const nll = line.at("mean_nll").get<double>();
+    double const perplexity = line.at("perplexity").get<double>();
+    if (std::abs(nll - mean) > 1e-9 * std::max(1.0, mean) ||
+        std::abs(perplexity - std::exp(mean)) > 1e-9 * std::exp(mean)) {
+        throw std::runtime_error("mean_nll or perplexity do not belong to the log-probabilities");
+    }
+}
+
 EngineResult parse_line(Json const& line) {
     EngineResult result;
     result.ok = line.at("status") == "ok";
@@ -39,6 +55,7 @@ EngineResult parse_line(Json const& line) {
         for (Json const& value : line.at("logprobs")) {
             result.scores.push_back(number(value));
         }
+        check_sums(line, result.scores);
         return result;
     }
     result.text = line.at("text").get<std::string>();

@@ -79,7 +79,7 @@ ModelConfig tiny_config(TinyModelSpec const& spec) {
     config.rope_theta = spec.rope_theta;
     config.tied_embeddings = spec.tied;
     config.bos_token = kImStart;
-    config.eos_tokens = {kImEnd};
+    config.eos_tokens = {spec.eos_token >= 0 ? spec.eos_token : kImEnd};
     return config;
 }
 

@@ -28,6 +28,7 @@ struct TinyModelSpec {
     std::uint64_t seed = 1;
     /// Of the matrices; norms are stored as F32. A matrix whose rows are no whole number of blocks is stored as F32 too.
     io::TensorType type = io::TensorType::f32;
+    TokenId eos_token = -1;  ///< ends an answer; -1: the chat template's end of turn
     bool nan_norm =
         false;  ///< one weight of the last norm is NaN: every logit of every job becomes NaN
     TokenId nan_token =

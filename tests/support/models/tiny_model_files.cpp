@@ -80,7 +80,7 @@ void add_tokenizer(GgufWriter& file, TinyModelSpec const& spec) {
     file.integers("tokenizer.ggml.token_type", types);
     file.texts("tokenizer.ggml.merges", tokenizer.merges);
     file.u32("tokenizer.ggml.bos_token_id", kImStart);
-    file.u32("tokenizer.ggml.eos_token_id", kImEnd);
+    file.u32("tokenizer.ggml.eos_token_id", tiny_config(spec).eos_tokens.front());
     file.boolean("tokenizer.ggml.add_bos_token", false);
     file.text("tokenizer.chat_template", tiny_chat_template());
 }
@@ -188,7 +188,8 @@ void write_safetensors_folder(TinyModelSpec const& spec, std::filesystem::path c
         {"tokenizer_class", "PreTrainedTokenizerFast"}, {"bos_token", tokenizer.tokens[kImStart]},
         {"eos_token", tokenizer.tokens[kImEnd]},        {"add_bos_token", false},
         {"clean_up_tokenization_spaces", false},        {"chat_template", tiny_chat_template()}};
-    Json const generation_config{{"bos_token_id", kImStart}, {"eos_token_id", kImEnd}};
+    Json const generation_config{{"bos_token_id", kImStart},
+                                 {"eos_token_id", tiny_config(spec).eos_tokens.front()}};
     write_file(folder / "config.json", tiny_config_json(spec));
     write_file(folder / "model.safetensors", tiny_safetensors_bytes(spec));
     write_file(folder / "tokenizer.json", tokenizer_json(tokenizer));

@@ -9,7 +9,10 @@
 #include <unistd.h>
 #include <filesystem>
 #include <fstream>
+#include <numeric>
+#include <set>
 #include <string>
+#include <vector>
 
 namespace longhaul::engine {
 namespace {
@@ -84,6 +87,36 @@ TEST_F(JobPreparerTest, OtherDocumentsHaveOtherKeys) {
     PreparedJob const b = prepare.prepare(link(text_job("b", "X" + long_text(), "Why?")));
     ASSERT_FALSE(b.spec.prefix_keys.empty());
     EXPECT_NE(a.spec.prefix_keys.back(), b.spec.prefix_keys.back());
+}
+
+// Blocks are shared by whole units of chunks: a common beginning that ends inside a unit is not shared, and does not keep
+// what follows from being shared by others.
+TEST(PrefixKeys, StandForTheWholeUnitOfTheirBlock) {
+    constexpr std::int64_t kBlock = 16;
+    constexpr std::int64_t kUnit = 4;
+    auto const keys = [](std::vector<TokenId> const& tokens) {
+        return prefix_keys(tokens, kBlock, kUnit);
+    };
+    std::vector<TokenId> a(kBlock * 11);
+    std::iota(a.begin(), a.end(), 100);
+    std::vector<TokenId> b = a;
+    b[kBlock * 6] = 7;
+    std::vector<schedule::BlockKey> const of_a = keys(a);
+    std::vector<schedule::BlockKey> const of_b = keys(b);
+    ASSERT_EQ(of_a.size(), 11U);
+    EXPECT_EQ(
+        std::set<std::uint64_t>({of_a[0].low, of_a[1].low, of_a[4].low, of_a[5].low, of_a[10].low})
+            .size(),
+        5U);
+    for (std::size_t block = 0; block < 11; ++block) {
+        EXPECT_EQ(of_a[block] == of_b[block], block < 4) << block;
+    }
+    // The beginning of a longer document: computed in another chunk where it ends inside a unit.
+    std::vector<schedule::BlockKey> const of_part = keys({a.begin(), a.begin() + kBlock * 6});
+    for (std::size_t block = 0; block < 6; ++block) {
+        EXPECT_EQ(of_a[block] == of_part[block], block < 4) << block;
+    }
+    EXPECT_TRUE(keys({}).empty());
 }
 
 TEST_F(JobPreparerTest, ControlTokensInADocumentStayText) {
