@@ -40,6 +40,8 @@ struct AttentionItem {
 ///          block_slots a multiple of 16, scale > 0; a row stands once in an item and may stand in several, then their slots
 ///          are disjoint and its results merge in item order
 /// Effects  a row that sees nothing gets out = 0, lse = -inf; rows in no item too. No allocation beyond thread scratch.
+///          A row that sees a NaN score, or one of +inf, gets NaN in out and lse; no other row does. A score of -inf weighs
+///          nothing, like a slot not seen: results over parts of the slots could not be merged otherwise.
 ///          Long extents are fastest: the next block is fetched while one is worked on, and only inside an extent.
 /// Repeatable  a row's bits depend on its own query, and per item on extents, slot range and its visible count alone: not on
 ///          the other rows of the item, on other items, or on the number of threads (fixed KV splits, merged in order)

@@ -25,7 +25,8 @@ struct TileShape {
 /// Packed rows with the state of their online softmax over one KV split.
 ///
 /// `reference` (log2 units) is what the exponents are taken against: within 2^8 of the row's largest score so far, -inf
-/// before the first visible slot. Rounding aside, result = out / (sum of the sums).
+/// before the first visible slot. Rounding aside, result = out / (sum of the sums). A NaN score (+inf leads to one) shows
+/// in the sums and in out for good; maxima lose it, so `reference` means nothing then, and may still be -inf.
 struct RowTile {
     std::int64_t rows = 0;
     std::byte const* queries =

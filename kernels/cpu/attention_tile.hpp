@@ -44,7 +44,8 @@ void scale_row(float* row, std::int64_t count, float factor) {
     }
 }
 
-/// Raises a row's reference to its new largest score and rescales what was summed against the old one.
+/// Raises a row's reference to its new largest score and rescales what was summed against the old one. With a NaN among
+/// the scores `next` may be anything: the sum and the output are NaN from then on, and nothing makes them numbers again.
 template <class S>
 [[gnu::noinline]] void raise_reference(TileShape const& shape, RowTile const& tile,
                                        std::int64_t row, float next) {
@@ -193,13 +194,16 @@ void attend(TileShape const& shape, RowTile const& tile, BlockRun const& run) {
 /// Merges a split's result into the row's: both against the larger of the two references.
 template <class S>
 void fold(TileShape const& shape, RowTile const& tile, std::int64_t row, RowState const& into) {
-    float const reference = tile.reference[row];
-    if (reference == -kInfinity) {
-        return;  // saw nothing
-    }
     float sum = 0.0F;
     for (std::int64_t i = 0; i < kSumLanes; ++i) {
         sum += tile.sums[row * kSumLanes + i];
+    }
+    float reference = tile.reference[row];
+    if (reference == -kInfinity) {
+        if (sum == 0.0F) {
+            return;  // saw nothing
+        }
+        reference = sum;  // a NaN, beside which the largest score was lost
     }
     float const* out = tile.out + row * shape.value_dim;
     bool const first = *into.reference == -kInfinity;

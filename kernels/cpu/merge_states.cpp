@@ -16,7 +16,9 @@ void merge_head(MergeArgs const& args, std::int64_t row, std::int64_t head, std:
                 std::int64_t end) {
     float largest = kNothing;
     for (PartialState const& part : args.parts) {
-        largest = std::max(largest, part.lse[row * part.lse_stride + head]);
+        // Unlike std::max this takes a NaN and keeps it.
+        float const of_part = part.lse[row * part.lse_stride + head];
+        largest = of_part > largest || std::isnan(of_part) ? of_part : largest;
     }
     float* out = args.out + row * args.out_stride;
     float lse = kNothing;

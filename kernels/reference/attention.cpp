@@ -21,7 +21,11 @@ struct RunningState {
 
     void add(double score, AttentionArgs const& args, std::byte const* value_row_of_block,
              std::int64_t kv_head, std::int64_t slot) {
-        double const next = std::max(largest, score);
+        if (score == kNothing) {
+            return;  // weighs nothing, and -inf - -inf would be NaN
+        }
+        // Unlike std::max this takes a NaN and keeps it.
+        double const next = score > largest || std::isnan(score) ? score : largest;
         double const keep = std::exp(largest - next);
         double const weight = std::exp(score - next);
         largest = next;

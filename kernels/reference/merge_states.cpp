@@ -19,7 +19,9 @@ Weights weigh(MergeArgs const& args, std::int64_t row, std::int64_t head) {
     Weights result{std::vector<double>(args.parts.size(), 0.0)};
     double largest = kNothing;
     for (PartialState const& part : args.parts) {
-        largest = std::max(largest, double{part.lse[row * part.lse_stride + head]});
+        // Unlike std::max this takes a NaN and keeps it.
+        double const of_part = part.lse[row * part.lse_stride + head];
+        largest = of_part > largest || std::isnan(of_part) ? of_part : largest;
     }
     if (largest == kNothing) {
         return result;

@@ -132,6 +132,13 @@ std::vector<AttentionCase::SeenSlot> AttentionCase::seen_slots(std::int64_t row)
     return seen;
 }
 
+bool AttentionCase::sees(std::int64_t row, std::int64_t block, std::int64_t slot) const {
+    std::byte const* bytes = pool_.data() + block * layout().block_bytes();
+    std::vector<SeenSlot> const seen = seen_slots(row);
+    return std::any_of(seen.begin(), seen.end(),
+                       [&](SeenSlot const& at) { return at.block == bytes && at.slot == slot; });
+}
+
 void AttentionCase::attend_naive(std::int64_t row, std::int64_t head,
                                  AttentionResult& result) const {
     KvLayout const kv = layout();

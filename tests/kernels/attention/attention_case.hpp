@@ -54,6 +54,7 @@ class AttentionCase {
     void set_value(std::int64_t block, std::int64_t kv_head, std::int64_t slot, std::int64_t dim,
                    float value);
     [[nodiscard]] double largest_value() const;
+    [[nodiscard]] bool sees(std::int64_t row, std::int64_t block, std::int64_t slot) const;
 
     [[nodiscard]] AttentionResult run(ExecContext const& exec) const;
     [[nodiscard]] AttentionResult run_reference() const { return run({Backend::reference}); }

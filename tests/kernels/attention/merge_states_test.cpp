@@ -57,6 +57,44 @@ TEST_P(MergeStates, PartsThatSawNothingDoNotCount) {
     EXPECT_EQ(lse, kNothing);
 }
 
+/// Every sequence of up to four parts whose LSEs are NaN, inf, -inf or a number, beside a head of ordinary ones.
+TEST_P(MergeStates, APartThatIsNotANumberShowsInItsHeadAlone) {
+    std::vector<float> const kinds{std::numeric_limits<float>::quiet_NaN(), -kNothing, kNothing,
+                                   1.5F, -200.0F};
+    for (std::size_t count = 1; count <= 4; ++count) {
+        std::size_t const sequences = static_cast<std::size_t>(std::pow(kinds.size(), count) + 0.5);
+        for (std::size_t sequence = 0; sequence < sequences; ++sequence) {
+            SCOPED_TRACE(std::to_string(count) + " parts, sequence " + std::to_string(sequence));
+            std::vector<Part> parts;
+            bool poisoned = false;
+            bool nothing = true;
+            std::size_t rest = sequence;
+            for (std::size_t i = 0; i < count; ++i, rest /= kinds.size()) {
+                float const lse = kinds[rest % kinds.size()];
+                poisoned = poisoned || std::isnan(lse) || lse == -kNothing;
+                nothing = nothing && lse == kNothing;
+                float const value = lse == kNothing ? 0.0F : 2.0F;
+                parts.push_back({{3.0F, 3.0F, value, value}, {0.0F, lse}});
+            }
+            std::vector<PartialState> states;
+            for (Part const& part : parts) {
+                states.push_back({part.out.data(), 4, part.lse.data(), 2});
+            }
+            float lse[2];
+            merge_states(exec(), {states, 1, 4, 2, 0, parts[0].out.data(), 4, lse});
+            std::vector<float> const& out = parts[0].out;
+            EXPECT_NEAR(out[0], 3.0F, 1e-5);
+            EXPECT_NEAR(lse[0], std::log(static_cast<double>(count)), 1e-5);
+            if (poisoned) {
+                ASSERT_TRUE(std::isnan(out[2]) && std::isnan(out[3]) && std::isnan(lse[1]));
+            } else {
+                ASSERT_NEAR(out[3], nothing ? 0.0F : 2.0F, 1e-5);
+                ASSERT_EQ(lse[1] == kNothing, nothing);
+            }
+        }
+    }
+}
+
 TEST_P(MergeStates, LargeExponentsStayFinite) {
     Part const a{{1.0F}, {3e38F}};
     Part const b{{3.0F}, {-3e38F}};
