@@ -98,5 +98,37 @@ TEST(NonFinite, InTheLastTokenIsSeenToo) {
     }
 }
 
+// Lengths on both sides of the kernels' steps, so that the last rows see full steps, part of one, or one slot of it.
+TEST(NonFinite, OfEveryScoreOfAHeadFailsEveryJob) {
+    TinyModelSpec model;
+    model.nan_key_layer = model.num_layers / 2;
+    EngineRunner runner(model);
+    std::vector<EngineCase> cases(3);
+    cases[1].kvp = 2;
+    cases[1].kv_policy = schedule::KvPolicy::striped;
+    cases[2].spp = 2;
+    cases[2].tp = 2;
+    cases[2].chunk = 48;
+    for (EngineCase which : cases) {
+        for (kernels::Backend const backend :
+             {kernels::Backend::cpu, kernels::Backend::reference}) {
+            which.backend = backend;
+            which.max_batch = 2;
+            std::vector<JobLine> jobs;
+            for (std::int64_t length = 60; length <= 130; ++length) {
+                auto const seed = static_cast<std::uint64_t>(length);
+                std::string const id = "job" + std::to_string(length);
+                jobs.push_back(generate_job(id, random_tokens(seed, length), 1));
+            }
+            EngineOutcome outcome = runner.run_on_loopback(which, jobs);
+            EXPECT_EQ(outcome.exit_code, 1);
+            for (JobLine const& job : jobs) {
+                EXPECT_EQ(outcome.results.at(job.id).error_code, "non_finite")
+                    << which.name() << ", " << job.id;
+            }
+        }
+    }
+}
+
 }  // namespace
 }  // namespace longhaul::test

@@ -103,7 +103,12 @@ std::vector<float> tiny_weights(TinyModelSpec const& spec, io::LayerTensor tenso
         gain =
             2.0;  // the layers outweigh the embedding, or a tied model would repeat its last token
     }
-    return noise(spec, name, shape, gain / std::sqrt(static_cast<double>(shape.cols)));
+    std::vector<float> values =
+        noise(spec, name, shape, gain / std::sqrt(static_cast<double>(shape.cols)));
+    if (tensor == io::LayerTensor::k && layer == spec.nan_key_layer) {
+        values[values.size() / 2] = kNan;
+    }
+    return values;
 }
 
 std::vector<float> tiny_weights(TinyModelSpec const& spec, io::GlobalTensor tensor) {

@@ -33,6 +33,8 @@ struct TinyModelSpec {
         false;  ///< one weight of the last norm is NaN: every logit of every job becomes NaN
     TokenId nan_token =
         -1;  ///< this token's embedding has a NaN: with untied embeddings only jobs with the token fail
+    std::int64_t nan_key_layer =
+        -1;  ///< one weight of this layer's key projection is NaN: every score of one KV head becomes NaN
 };
 
 [[nodiscard]] ModelConfig tiny_config(TinyModelSpec const& spec);
