@@ -134,18 +134,18 @@ void OutputDir::take_lock() {
 void OutputDir::check_identity(RunIdentity const& identity) {
     auto const path = folder_ / "identity.json";
     std::error_code error;
-    if (!std::filesystem::exists(path, error)) {
-        auto const size = std::filesystem::file_size(results_path(), error);
-        LH_VALIDATE(error || size == 0,
-                    "{} holds results but {} is missing, so what made them is unknown; choose "
-                    "another --output",
-                    results_path().string(), path.string());
+    auto const size = std::filesystem::file_size(results_path(), error);
+    if (error || size == 0) {  // nothing yet that another model could have made
         write_file_atomically(path, dump({{"model_fingerprint", identity.model_fingerprint},
                                           {"dtype", identity.dtype},
                                           {"template_fingerprint", identity.template_fingerprint},
                                           {"model_name", identity.model_name}}));
         return;
     }
+    LH_VALIDATE(std::filesystem::exists(path, error),
+                "{} holds results but {} is missing, so what made them is unknown; choose "
+                "another --output",
+                results_path().string(), path.string());
     auto const found = parse_identity(read_small_file(path));
     LH_VALIDATE(found,
                 "{} cannot be understood, so what made the results beside it is unknown; choose "

@@ -37,22 +37,36 @@ std::optional<ResultHead> read_result_head(std::string_view json_line) {
 void ResultIndex::read(std::filesystem::path const& results) {
     LineReader lines(results, std::numeric_limits<std::int32_t>::max());
     simdjson::dom::parser parser;
-    std::int64_t foreign_at_end = 0;
+    std::int64_t torn_lines = 0;
     while (auto const line = lines.next()) {
-        auto head = line->ended && !line->too_long
-                        ? head_of(parser, line->text.data(), line->text.size(), true)
-                        : std::nullopt;
-        if (!head) {
-            ++foreign_at_end;
+        LH_VALIDATE(!line->too_long,
+                    "line {} of {} is longer than any result; choose another --output",
+                    line->number, results.string());
+        // No JSON line holds a NUL byte: a file system leaves them where a write had not come through.
+        bool const torn = !line->ended || line->text.find('\0') != std::string_view::npos;
+        auto head =
+            torn ? std::nullopt : head_of(parser, line->text.data(), line->text.size(), true);
+        if (torn) {
+            ++torn_lines;
             continue;
         }
-        foreign_lines_ += foreign_at_end;
-        foreign_at_end = 0;
+        foreign_lines_ += torn_lines + (head ? 0 : 1);
+        torn_lines = 0;
         valid_bytes_ = line->offset;
-        add(*std::move(head), line->bytes);
+        if (head) {
+            add(*std::move(head), line->bytes);
+        } else {
+            valid_bytes_ += line->bytes;
+        }
     }
     LH_VALIDATE(lines.failure().empty(), "cannot read {} to its end: {}; check the file system",
                 results.string(), lines.failure());
+    LH_VALIDATE(
+        foreign_lines_ == 0 || lines_ > 0,
+        "{} has {} line(s) and none of them is a result as longhaul writes it; if it was "
+        "reformatted, bring it back to one result a line (`jq -c . FILE`), or choose another "
+        "--output",
+        results.string(), foreign_lines_);
 }
 
 void ResultIndex::add(ResultHead head, std::int64_t bytes) {

@@ -33,9 +33,9 @@ class ResultIndex {
         std::int64_t bytes = 0;  ///< with the line feed
     };
 
-    /// Takes in a whole file. Lines at its end that are torn or no results lie behind valid_bytes() afterwards; other lines
-    /// that are no results are counted and otherwise passed over.
-    /// Errors      ValidationError when the file cannot be read
+    /// Takes in a whole file. What is torn at its end (no line feed, or NUL bytes) lies behind valid_bytes() afterwards;
+    /// other lines that are no results are counted and otherwise passed over.
+    /// Errors      ValidationError when the file cannot be read, or has whole lines and no result among them
     void read(std::filesystem::path const& results);
 
     /// A line appended behind everything taken in so far.

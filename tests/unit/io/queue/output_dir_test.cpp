@@ -57,7 +57,7 @@ TEST(OutputDir, DropsATornEnd) {
     std::string const whole = ok_line("a", "1") + "\n" + ok_line("b", "2") + "\n";
     std::string const last = ok_line("c", "3", "some text") + "\n";
     std::vector<std::string> ends = {std::string(100, '\0'), std::string(9, '\0') + "\n",
-                                     "garbage\nmore\n", "{}\n", "\n"};
+                                     "{\"id\": \"c\"" + std::string(9, '\0') + "\n"};
     for (std::size_t size = 1; size < last.size(); size += 7) ends.push_back(last.substr(0, size));
     ends.push_back(last.substr(0, last.size() - 1));
     for (std::string const& end : ends) {
@@ -72,15 +72,36 @@ TEST(OutputDir, DropsATornEnd) {
     }
 }
 
-TEST(OutputDir, PassesOverForeignLinesInTheMiddle) {
+// They may be somebody's: they stay where they are until a complete run writes the file anew.
+TEST(OutputDir, PassesOverForeignLines) {
     ScratchFolder const scratch;
     { OutputDir const out(scratch / "", kIdentity); }
-    scratch.write("results.jsonl",
-                  "garbage\n" + ok_line("a", "1") + "\n{}\n" + ok_line("b", "2") + "\n");
+    std::string const a = ok_line("a", "1") + "\n";
+    std::string const b = ok_line("b", "2") + "\n";
+    std::string const c = ok_line("c", "3");
+    std::string const before = "garbage\n" + a + "{}\n" + b + "[1,\n2]\n\n";
+    scratch.write("results.jsonl", before + "torn");
     OutputDir out(scratch / "", kIdentity);
     EXPECT_EQ(out.num_known(), 2);
+    EXPECT_EQ(scratch.read("results.jsonl"), before);
+    out.append(c);
+    EXPECT_EQ(scratch.read("results.jsonl"), before + c + "\n");
     out.finish();
-    EXPECT_EQ(scratch.read("results.jsonl"), ok_line("a", "1") + "\n" + ok_line("b", "2") + "\n");
+    EXPECT_EQ(scratch.read("results.jsonl"), a + b + c + "\n");
+}
+
+// What `jq .` makes of results is no torn line: nothing of it may be lost.
+TEST(OutputDir, RefusesAReformattedFileAndLeavesItAlone) {
+    ScratchFolder const scratch;
+    { OutputDir const out(scratch / "", kIdentity); }
+    for (std::string const end : {"", "torn"}) {
+        std::string const pretty = nlohmann::json::parse(ok_line("a", "1")).dump(2) + "\n" + end;
+        scratch.write("results.jsonl", pretty);
+        std::string const message = refusal(scratch / "");
+        EXPECT_THAT(message, HasSubstr("none of them is a result"));
+        EXPECT_THAT(message, HasSubstr("jq -c"));
+        EXPECT_EQ(scratch.read("results.jsonl"), pretty);
+    }
 }
 
 TEST(OutputDir, FinishKeepsTheLatestLineOfEachId) {
@@ -107,7 +128,10 @@ TEST(OutputDir, FinishKeepsTheLatestLineOfEachId) {
 
 TEST(OutputDir, RefusesAnotherModelDtypeOrTemplate) {
     ScratchFolder const scratch;
-    { OutputDir const out(scratch / "", kIdentity); }
+    {
+        OutputDir out(scratch / "", kIdentity);
+        out.append(ok_line("a", "1"));
+    }
     EXPECT_EQ(refusal(scratch / ""), "");
     EXPECT_THAT(refusal(scratch / "", {"model-2", "bf16", "template-1", "other"}),
                 HasSubstr("another model"));
@@ -119,8 +143,22 @@ TEST(OutputDir, RefusesAnotherModelDtypeOrTemplate) {
     scratch.write("identity.json", "garbage");
     EXPECT_THAT(refusal(scratch / ""), HasSubstr("identity.json"));
     std::filesystem::remove(scratch / "identity.json");
-    scratch.write("results.jsonl", ok_line("a", "1") + "\n");
     EXPECT_THAT(refusal(scratch / ""), HasSubstr("identity.json is missing"));
+}
+
+TEST(OutputDir, IsAnybodysWithoutAResult) {
+    ScratchFolder const scratch;
+    { OutputDir const out(scratch / "", kIdentity); }
+    RunIdentity const other{"model-2", "f32", "template-2", "other"};
+    EXPECT_EQ(refusal(scratch / "", other), "");
+    std::filesystem::remove(scratch / "results.jsonl");
+    scratch.write("identity.json", "garbage");
+    {
+        OutputDir out(scratch / "", other);
+        out.append(ok_line("a", "1"));
+    }
+    EXPECT_EQ(refusal(scratch / "", other), "");
+    EXPECT_THAT(refusal(scratch / ""), HasSubstr("another model"));
 }
 
 TEST(OutputDir, OneRunAtATime) {
