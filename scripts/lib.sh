@@ -82,20 +82,23 @@ mpi_environment() {
 # ccache: with the base directory set, a second clone of the tree hits what the first one compiled.
 ccache_environment() {
     export CCACHE_BASEDIR="$LH_ROOT" CCACHE_NOHASHDIR=1
-    export CCACHE_DIR="${CCACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/ccache}"
+    export CCACHE_DIR="${CCACHE_DIR:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/ccache}"
     export CCACHE_MAXSIZE="${CCACHE_MAXSIZE:-5G}"
 }
 
 # build_preset PRESET [TARGET...]   configures when needed and builds (everything without a target).
 build_preset() {
-    local preset="$1" build_dir="$LH_ROOT/build/$1"
+    local preset="$1" build_dir="$LH_ROOT/build/$1" source_dir
     shift
     ccache_environment
     # A folder that another clone or generator left behind cannot be configured again.
-    if [ -f "$build_dir/CMakeCache.txt" ] &&
-        ! grep -qxF "CMAKE_HOME_DIRECTORY:INTERNAL=$LH_ROOT" "$build_dir/CMakeCache.txt"; then
-        log "build/$preset belongs to another source tree: starting it anew"
-        rm -rf "$build_dir"
+    if [ -f "$build_dir/CMakeCache.txt" ]; then
+        # By real paths: the same tree may be reached through a symbolic link.
+        source_dir="$(sed -n 's/^CMAKE_HOME_DIRECTORY:INTERNAL=//p' "$build_dir/CMakeCache.txt")"
+        if [ "$(realpath -m "$source_dir")" != "$(realpath "$LH_ROOT")" ]; then
+            log "build/$preset belongs to another source tree: starting it anew"
+            rm -rf "$build_dir"
+        fi
     fi
     # No errexit in here: callers test the outcome, which switches it off.
     cmake --preset "$preset" || return
