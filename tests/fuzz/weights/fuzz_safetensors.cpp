@@ -5,20 +5,22 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <utility>
 
 namespace {
 
-// One folder for the whole run; a fuzzer ends by being stopped, so nothing would remove it afterwards: the name is reused.
+// One folder for the whole run. The path is never destroyed: the handler that removes the folder runs after static objects
+// have gone.
 std::filesystem::path const& folder() {
-    static std::filesystem::path const path = [] {
+    static auto const* const path = [] {
         std::filesystem::path const root =
             ::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : std::filesystem::temp_directory_path();
         std::filesystem::path result = root / ("longhaul-fuzz-" + std::to_string(::getpid()));
         std::filesystem::create_directories(result);
         std::atexit([] { std::filesystem::remove_all(folder()); });
-        return result;
+        return new std::filesystem::path(std::move(result));
     }();
-    return path;
+    return *path;
 }
 
 void put(std::string const& name, std::span<std::uint8_t const> bytes) {
