@@ -19,7 +19,8 @@ def read_results(folder):
     path = folder / "results.jsonl"
     if not path.is_file():
         sys.exit(f"error: {path} does not exist: no run has written to {folder} yet")
-    for line in path.read_text(encoding="utf-8").splitlines():
+    # Not splitlines(): texts may hold line separators that are none in JSON lines.
+    for line in path.read_bytes().decode("utf-8", "replace").split("\n"):
         try:
             result = json.loads(line)
         except json.JSONDecodeError:

@@ -163,7 +163,7 @@ class Longhaul:
 
     @staticmethod
     def _rates(results, prompt_tokens):
-        lines = [json.loads(line) for line in results.read_text().splitlines()]
+        lines = [json.loads(line) for line in results.read_bytes().split(b"\n") if line]
         result = next((line for line in lines if line["id"] == "timed"), None)
         if result is None or result.get("status") == "error":
             sys.exit(f"longhaul gave no result: {result and result['error']}")
