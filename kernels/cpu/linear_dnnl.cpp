@@ -3,6 +3,7 @@
 
 #include "base/checked.hpp"
 #include "kernels/cpu/linear_panel.hpp"
+#include "kernels/library_version.hpp"
 
 #include <dnnl.hpp>
 #include <omp.h>
@@ -10,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <list>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -147,3 +149,13 @@ bool dnnl_linear(int threads, void const* a, std::int64_t m, LinearWeight::Impl 
 }
 
 }  // namespace longhaul::kernels::cpu
+
+namespace longhaul::kernels {
+
+std::string onednn_version() {
+    dnnl_version_t const& version = *dnnl_version();
+    return std::to_string(version.major) + '.' + std::to_string(version.minor) + '.' +
+           std::to_string(version.patch);
+}
+
+}  // namespace longhaul::kernels

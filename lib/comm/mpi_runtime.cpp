@@ -2,11 +2,13 @@
 
 #include "base/error.hpp"
 #include "base/log.hpp"
+#include "comm/cpu_quota.hpp"
 #include "comm/mpi_communicator.hpp"
 
 #include <fmt/format.h>
 
 #include <sched.h>
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <exception>
@@ -43,7 +45,7 @@ MPI_Comm node_communicator() {
     return node;
 }
 
-// Under mpirun each rank may be bound to a core of its own: the node's share is the union of all masks.
+// Under mpirun each rank may be bound to a core of its own: the node's share is the union of all masks, within the quota.
 int count_cores(MPI_Comm node) {
     std::array<unsigned char, sizeof(cpu_set_t)> mask{};
     auto* const set = reinterpret_cast<cpu_set_t*>(mask.data());
@@ -52,7 +54,10 @@ int count_cores(MPI_Comm node) {
     }
     LH_MPI_CHECK(MPI_Allreduce(MPI_IN_PLACE, mask.data(), static_cast<int>(mask.size()),
                                MPI_UNSIGNED_CHAR, MPI_BOR, node));
-    return CPU_COUNT(set);
+    int cores = CPU_COUNT(set);
+    cores = std::min(cores, cpu_quota().value_or(cores));
+    LH_MPI_CHECK(MPI_Allreduce(MPI_IN_PLACE, &cores, 1, MPI_INT, MPI_MIN, node));
+    return cores;
 }
 
 NodeInfo describe_node() {
@@ -107,6 +112,14 @@ void MpiRuntime::finish() {
     world_->barrier();  // sleeps, which MPI_Finalize does not
     world_->close();
     LH_MPI_CHECK(MPI_Finalize());
+}
+
+std::string MpiRuntime::library_version() {
+    std::array<char, MPI_MAX_LIBRARY_VERSION_STRING> text{};
+    int size = 0;
+    LH_MPI_CHECK(MPI_Get_library_version(text.data(), &size));
+    std::string version(text.data(), static_cast<std::size_t>(size));
+    return version.substr(0, version.find_first_of(",\n"));
 }
 
 void MpiRuntime::abort(int code) {

@@ -43,6 +43,9 @@ class MpiRuntime {
     /// (mpirun kills the others when one rank exits with another code than 0).
     void finish();
 
+    /// Of the MPI library that is loaded, its first line.
+    [[nodiscard]] static std::string library_version();
+
     /// Ends all ranks at once with this exit code.
     [[noreturn]] static void abort(int code);
 

@@ -9,7 +9,8 @@
 
 namespace longhaul::engine {
 
-/// What OUTPUT/run.json says: versions, options, grid, memory, timings and counters (of world rank 0) of one run.
+/// What OUTPUT/run.json says of a run that came to its end: versions, times, exit code, options, grid, memory of all ranks,
+/// timings and counters (of world rank 0).
 [[nodiscard]] std::string run_record(RunSetup& setup, RunOptions const& options,
                                      StepCounters const& counters,
                                      report::RunSummary const& summary, double wall_s);

@@ -16,6 +16,5 @@ set(queue_sources
   queue_reader.cpp
   queue_reader_lines.cpp
   result.cpp
-  result_bytes.cpp
-  run_record.cpp)
+  result_bytes.cpp)
 set(queue_libs ZLIB::ZLIB simdjson::simdjson nlohmann_json::nlohmann_json)

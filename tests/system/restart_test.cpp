@@ -125,6 +125,18 @@ TEST_F(Restart, StateAndRunRecord) {
 
     Json const record = read_json("run.json");
     EXPECT_FALSE(record.value("longhaul", "").empty());
+    EXPECT_EQ(record.at("exit_code"), 1);
+    for (char const* const name : {"longhaul", "compiler", "mpi", "onednn"}) {
+        EXPECT_FALSE(record.at("versions").value(name, "").empty()) << name;
+    }
+    EXPECT_EQ(record.at("started").get<std::string>().size(),
+              std::string("2026-01-01T00:00:00Z").size());
+    EXPECT_LE(record.at("started"), record.at("ended"));
+    EXPECT_EQ(record.at("ended").get<std::string>().substr(0, 13),
+              state.value("time", "").substr(0, 13));
+    ASSERT_EQ(record.at("memory").at("ranks").size(), 2U);
+    EXPECT_GT(record.at("memory").at("ranks")[1].at("weights_bytes"), 0);
+    EXPECT_GT(record.at("memory").at("ranks")[1].at("kv_bytes"), 0);
     EXPECT_EQ(record.at("grid"), (Json{{"replicas", 1}, {"spp", 2}, {"kvp", 1}, {"tp", 1}}));
     EXPECT_EQ(record.at("model").at("format"), "GGUF");
     EXPECT_EQ(record.at("jobs"), (Json{{"ok", 1}, {"failed", 1}, {"skipped", 0}}));

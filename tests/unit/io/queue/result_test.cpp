@@ -2,7 +2,6 @@
 
 #include "base/error.hpp"
 #include "io/output_dir_index.hpp"
-#include "io/run_record.hpp"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -145,21 +144,6 @@ TEST(Result, PercentilesAreOfTheNearestRank) {
     EXPECT_EQ(percentile(samples, 99), 198);
     EXPECT_EQ(percentile(samples, 100), 200);
     EXPECT_EQ(summarise_tbt({3, 1, 2}), (TbtSummary{2, 3, 3}));
-}
-
-TEST(RunRecord, KeepsTheOrderOfItsLists) {
-    RunRecord record;
-    record.version = "0.1.0";
-    record.options = {{"zeta", "1"}, {"alpha", "2"}};
-    record.timings_s = {{"wall", 1.5}};
-    record.counters = {{"jobs_ok", 3}};
-    record.ranks = {{1, 2, 3}};
-    std::string const text = to_json(record);
-    EXPECT_LT(text.find("zeta"), text.find("alpha"));
-    auto const json = nlohmann::json::parse(text);
-    EXPECT_EQ(json.at("ranks")[0].at("kv_bytes"), 2);
-    EXPECT_EQ(json.at("grid").at("spp"), 1);
-    EXPECT_EQ(json.at("timings_s").at("wall"), 1.5);
 }
 
 }  // namespace
