@@ -8,7 +8,7 @@ namespace longhaul::text {
 
 std::unique_ptr<PreTokenizer const> make_pretokenizer(std::string const& name,
                                                       std::string const& split_pattern) {
-    if (name == "gpt-2" || name == "default") {
+    if (name == "gpt-2") {
         return std::make_unique<Gpt2PreTokenizer>(Digits::grouped);
     }
     if (name == "smollm") {

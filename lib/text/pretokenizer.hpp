@@ -31,7 +31,7 @@ class PreTokenizer {
                        std::vector<PreToken>& out) const = 0;
 };
 
-/// "gpt-2", "default", "smollm" or, with a pattern, "regex". Errors: ValidationError that names an unknown one.
+/// "gpt-2", "smollm" or, with a pattern, "regex". Errors: ValidationError that names an unknown one.
 [[nodiscard]] std::unique_ptr<PreTokenizer const> make_pretokenizer(
     std::string const& name, std::string const& split_pattern);
 

@@ -64,8 +64,8 @@ class RegexPreTokenizer::Pattern {
     explicit Pattern(std::string const& text) : text_(text) {
         int error = 0;
         PCRE2_SIZE offset = 0;
-        code_.reset(pcre2_compile(units(text_), text_.size(), PCRE2_UTF | PCRE2_UCP, &error,
-                                  &offset, nullptr));
+        constexpr std::uint32_t kOptions = PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C;
+        code_.reset(pcre2_compile(units(text_), text_.size(), kOptions, &error, &offset, nullptr));
         LH_VALIDATE(code_ != nullptr,
                     "the pre-tokeniser pattern '{}' cannot be used: {} at offset {}; correct it in "
                     "the model's tokenizer",

@@ -26,7 +26,7 @@ struct TokenizerSpec {
     std::vector<std::string> merges;        ///< "left right", best first
     std::vector<std::int32_t> token_types;  ///< one per token (TokenType), or empty: all normal
 
-    /// tokenizer.ggml.pre: "gpt-2" (or "default"), "smollm" (every digit apart, then gpt-2); "regex" takes `split_pattern`.
+    /// tokenizer.ggml.pre: "gpt-2", "smollm" (every digit apart, then gpt-2); "regex" takes `split_pattern`.
     std::string pre_tokenizer;
     /// PCRE2 pattern whose matches are the pre-tokens (what lies between matches is one, too). Only for "regex".
     std::string split_pattern;

@@ -154,7 +154,11 @@ TEST(PreTokenizer, RefusesByName) {
         return "accepted";
     };
     EXPECT_THAT(message("llama-bpe", ""), HasSubstr("'llama-bpe' is not known"));
+    // llama.cpp cuts by another pattern there.
+    EXPECT_THAT(message("default", ""), HasSubstr("'default' is not known"));
+    EXPECT_THAT(message("default", ""), HasSubstr("'gpt-2' or 'smollm'"));
     EXPECT_THAT(message("regex", ""), HasSubstr("'regex'"));
+    EXPECT_THAT(message("regex", R"(\C+)"), HasSubstr("\\C"));  // would cut inside of a code point
     EXPECT_THAT(message("regex", "(a"), HasSubstr("missing closing parenthesis at offset 2"));
     EXPECT_EQ(message("regex", "a"), "accepted");
 }
