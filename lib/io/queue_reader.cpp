@@ -24,7 +24,6 @@ class IdSet {
         auto const [place, fresh] = lines_.try_emplace(key_of(id), line_number);
         return fresh ? 0 : place->second;
     }
-    [[nodiscard]] bool contains(std::string_view id) const { return lines_.count(key_of(id)) > 0; }
 
   private:
     struct Key {
@@ -110,7 +109,7 @@ struct QueueReader::State {
 
     ParsedJob parse(LineReader::Line const& line);
     std::optional<QueueEntry> report_failure();
-    void choose_id(BadJob& bad) const;
+    void choose_id(BadJob& bad, std::int64_t line_number);
 
     LineReader lines;
     std::filesystem::path base_dir;
@@ -145,13 +144,13 @@ ParsedJob QueueReader::State::parse(LineReader::Line const& line) {
                         line.number, line.text.size())};
         bad.id = fmt::format("line-{}", line.number);
         bad.job_hash = line_hash(line.text);
-        choose_id(bad);
+        choose_id(bad, line.number);
         return bad;
     }
     ParsedJob parsed = parse_job(without_mark(line), line.number, base_dir);
     auto* const bad = std::get_if<BadJob>(&parsed);
     if (bad != nullptr && !bad->own_id) {
-        choose_id(*bad);
+        choose_id(*bad, line.number);
     } else if (!jobs_total) {
         std::string const id = bad != nullptr ? bad->id : std::get<Job>(parsed).id;
         if (std::int64_t const earlier = ids.insert(id, line.number); earlier != 0) {
@@ -163,16 +162,16 @@ ParsedJob QueueReader::State::parse(LineReader::Line const& line) {
                             line.number, id, earlier)};
             twin.id = fmt::format("line-{}", line.number);
             twin.job_hash = line_hash(line.text);
-            choose_id(twin);
+            choose_id(twin, line.number);
             return twin;
         }
     }
     return parsed;
 }
 
-// The name we give a line without an id must not be the id of another job.
-void QueueReader::State::choose_id(BadJob& bad) const {
-    while (ids.contains(bad.id)) bad.id += '+';
+// The name we give a line without an id must not be the id of another job, nor of one that is still to come.
+void QueueReader::State::choose_id(BadJob& bad, std::int64_t line_number) {
+    while (ids.insert(bad.id, line_number) != 0) bad.id += '+';
 }
 
 std::optional<QueueEntry> QueueReader::State::report_failure() {
@@ -186,7 +185,7 @@ std::optional<QueueEntry> QueueReader::State::report_failure() {
         fmt::format("the queue cannot be read beyond line {}: {}; the jobs behind it are lost",
                     last_line, lines.failure())};
     bad.job_hash = line_hash(lines.failure());
-    choose_id(bad);
+    choose_id(bad, last_line + 1);
     return QueueEntry{last_line + 1, 0, std::move(bad)};
 }
 

@@ -140,6 +140,9 @@ TEST(QueueReader, TheNameOfALineWithoutIdIsNobodysId) {
     auto const queue =
         folder.write("q", "garbage\n" + line_of("line-1") + "\n" + line_of("line-1+"));
     EXPECT_THAT(ids_of(queue), ElementsAre("line-1++:bad_json", "line-1", "line-1+"));
+    // A stream's later lines are not known yet.
+    StandardInput const input(queue);
+    EXPECT_THAT(ids_of("-"), ElementsAre("line-1:bad_json", "line-2:duplicate_id", "line-1+"));
 }
 
 TEST(QueueReader, RefusesWhatIsNoQueue) {
