@@ -112,10 +112,10 @@ void JobPreparer::prepare_prompt(std::string const& document, PreparedJob& prepa
     if (!empty_pool_.can_ever_fit(prepared.spec.num_slots(), prepared.spec.placement_hash)) {
         refuse("too_long",
                fmt::format(
-                   "the job needs {} tokens of KV cache ({} of prompt), more than this run holds; "
-                   "use more "
-                   "ranks for --kvp, --spp or --tp, raise --kv-memory, or shorten the document",
-                   prepared.spec.num_slots(), count));
+                   "the job needs {} tokens of KV cache ({} of prompt and {} of max_tokens), more "
+                   "than this run holds; shorten the document or max_tokens, or use more ranks for "
+                   "--kvp, --spp or --tp or raise --kv-memory, and add --retry-errors",
+                   prepared.spec.num_slots(), count, prepared.spec.max_new_tokens));
         return;
     }
     warn_if_beyond_training(prepared.job, prepared.spec.num_slots());

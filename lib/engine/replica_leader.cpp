@@ -154,7 +154,7 @@ void ReplicaLeader::fail_job(SequenceId id, schedule::StepInputs& inputs) {
     send_result(job->second.fail(
         {"non_finite",
          "the model's output is not finite (NaN or infinity) for this input; check the weights, "
-         "or run with --dtype f32"}));
+         "or run it with --dtype f32 and another --output"}));
     live_.erase(job);
     inputs.ended.push_back({id, schedule::EndReason::failed});
 }

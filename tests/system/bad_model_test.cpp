@@ -174,6 +174,7 @@ TEST_F(BadModel, WeightsThatAreNoNumbers) {
         EXPECT_TRUE(ended_with(1, run({.options = options, .ranks = ranks})));
         EXPECT_EQ(results().error_code("generated"), "non_finite");
         EXPECT_EQ(results().error_code("scored"), "non_finite");
+        EXPECT_NE(results().error_message("scored").find("another --output"), std::string::npos);
     }
 }
 

@@ -153,6 +153,9 @@ TEST_F(JobPreparerTest, RefusesWhatNoPoolHolds) {
     PreparedJob const prepared = prepare.prepare(link(text_job("a", long_text(), std::nullopt)));
     ASSERT_EQ(prepared.verdict, PreparedJob::Verdict::error);
     EXPECT_EQ(prepared.error->code, "too_long");
+    // What helps, and without which the same command would skip the job.
+    EXPECT_NE(prepared.error->message.find("max_tokens"), std::string::npos);
+    EXPECT_NE(prepared.error->message.find("--retry-errors"), std::string::npos);
 }
 
 TEST_F(JobPreparerTest, SkipsWhatIsDoneUnlessItChanged) {
