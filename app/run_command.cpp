@@ -11,6 +11,8 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <mutex>
+#include <optional>
 
 namespace longhaul::app {
 namespace {
@@ -20,22 +22,56 @@ double now_s() {
         .count();
 }
 
+/// The progress line, kept out of the way of messages from any thread.
+class Progress {
+  public:
+    explicit Progress(bool quiet) : printer_(report::ProgressPrinter::for_stderr(quiet)) {
+        log::set_before_line([this] {
+            if (std::unique_lock const lock(lock_, std::try_to_lock); lock.owns_lock()) {
+                printer_.clear();
+            }
+        });
+    }
+    Progress(Progress const&) = delete;
+    Progress& operator=(Progress const&) = delete;
+    ~Progress() { log::set_before_line({}); }
+
+    void update(report::ProgressCounters const& counters) {
+        std::lock_guard const lock(lock_);
+        printer_.update(counters, now_s());
+    }
+    void finish(report::ProgressCounters const& counters) {
+        std::lock_guard const lock(lock_);
+        printer_.finish(counters, now_s());
+    }
+
+  private:
+    std::mutex lock_;
+    report::ProgressPrinter printer_;
+};
+
 int run_on_ranks(comm::MpiRuntime& mpi, std::vector<std::string> const& words) {
     RunCommandLine command;
-    comm::agree_on(mpi.world(), [&] { command = parse_run_command_line(words); });
+    comm::agree_on(mpi.world(), [&] {
+        command = parse_run_command_line(words);
+        auto const& fault = command.options.inject_fault;
+        LH_VALIDATE(!fault || fault->rank < mpi.world().size(),
+                    "--inject-fault names rank {}, and this run has {} rank(s)", fault->rank,
+                    mpi.world().size());
+    });
 
-    report::ProgressPrinter printer = report::ProgressPrinter::for_stderr(command.quiet);
+    Progress progress(command.quiet);
     engine::RunObserver observer;
     if (!command.quiet) {
         observer.info = [](std::string const& text) { log::info("{}", text); };
-        observer.finished = [&printer](report::ProgressCounters const& counters,
-                                       report::RunSummary const& summary) {
-            printer.finish(counters, now_s());
+        observer.finished = [&progress](report::ProgressCounters const& counters,
+                                        report::RunSummary const& summary) {
+            progress.finish(counters);
             std::fputs(report::summary_table(summary).c_str(), stderr);
         };
     }
-    observer.progress = [&printer](report::ProgressCounters const& counters) {
-        printer.update(counters, now_s());
+    observer.progress = [&progress](report::ProgressCounters const& counters) {
+        progress.update(counters);
     };
     return engine::run(mpi.world(), mpi.node(), command.options, observer);
 }
@@ -49,9 +85,18 @@ int run_command(std::vector<std::string> const& words) {
             return 0;
         }
     }
-    // A write beyond a file size limit is reported like a full disk, not by a signal.
+    // A write beyond a file size limit is reported like a full disk, not by a signal; and a reader of our messages that
+    // goes away does not end the run.
     std::signal(SIGXFSZ, SIG_IGN);
-    comm::MpiRuntime mpi;
+    std::signal(SIGPIPE, SIG_IGN);
+    std::optional<comm::MpiRuntime> runtime;
+    try {
+        runtime.emplace();
+    } catch (ValidationError const& error) {  // an MPI library that will not do, on all ranks alike
+        log::error("{}", error.what());
+        return 2;
+    }
+    comm::MpiRuntime& mpi = *runtime;
     log::set_rank(mpi.world().size() > 1 ? mpi.world().rank() : -1);
     int code = 2;
     bool const speaker = mpi.world().rank() == 0;

@@ -112,15 +112,19 @@ std::optional<std::int64_t> optional_number(po::variables_map const& values, cha
                                      : std::nullopt;
 }
 
+template <class T>
+bool read_number(char const* begin, char const* end, T& value) {
+    auto const [stop, error] = std::from_chars(begin, end, value);
+    return error == std::errc{} && stop == end && value >= 0;
+}
+
 engine::FaultInjection parse_fault(std::string const& text) {
     engine::FaultInjection fault;
     auto const colon = text.find(':');
-    char const* const end = text.data() + text.size();
-    bool ok = colon != std::string::npos &&
-              std::from_chars(text.data(), text.data() + colon, fault.rank).ec == std::errc{};
+    bool ok =
+        colon != std::string::npos && read_number(text.data(), text.data() + colon, fault.rank);
     if (ok && text.compare(colon + 1, std::string::npos, "setup") != 0) {
-        ok = std::from_chars(text.data() + colon + 1, end, fault.step).ec == std::errc{} &&
-             fault.step >= 0;
+        ok = read_number(text.data() + colon + 1, text.data() + text.size(), fault.step);
     }
     LH_VALIDATE(ok, "--inject-fault {}: write RANK:STEP or RANK:setup", text);
     return fault;
@@ -129,6 +133,14 @@ engine::FaultInjection parse_fault(std::string const& text) {
 std::string required(po::variables_map const& values, char const* option) {
     LH_VALIDATE(values.count(option) != 0, "--{} is missing; see `longhaul run --help`", option);
     return values[option].as<std::string>();
+}
+
+void refuse_bare_words(po::parsed_options const& parsed) {
+    for (po::option const& option : parsed.options) {
+        LH_VALIDATE(!option.string_key.empty() || option.original_tokens.empty(),
+                    "'{}' belongs to no option; see `longhaul run --help`",
+                    option.original_tokens.front());
+    }
 }
 
 engine::RunOptions make_options(po::variables_map const& values) {
@@ -184,7 +196,9 @@ RunCommandLine parse_run_command_line(std::vector<std::string> const& words) {
         auto const style =
             po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
         po::options_description const options = describe_options();
-        po::store(parser.options(options).style(style).positional({}).run(), values);
+        po::parsed_options const parsed = parser.options(options).style(style).run();
+        refuse_bare_words(parsed);
+        po::store(parsed, values);
         po::notify(values);
     } catch (po::error const& error) {
         throw ValidationError(fmt::format("{}; see `longhaul run --help`", error.what()));

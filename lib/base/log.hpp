@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <functional>
 #include <string>
 #include <utility>
 
@@ -10,6 +11,9 @@ namespace longhaul::log {
 
 /// Rank shown in front of warnings and errors; -1 (no MPI) shows none.
 void set_rank(int world_rank);
+
+/// Called before each line, to take what is no whole line off the terminal; empty for nothing. Must not log.
+void set_before_line(std::function<void()> hook);
 
 void info_line(std::string const& text);
 void warn_line(std::string const& text);

@@ -50,6 +50,14 @@ TEST_F(BadSetup, OptionsThatAreNone) {
     EXPECT_TRUE(failed_with(2, run({.options = {"--kv-memory", "lots"}}), {"--kv-memory", "lots"}));
     EXPECT_TRUE(failed_with(2, longhaul({"run", "--model", "m"}), {"--queue is missing"}));
     EXPECT_TRUE(failed_with(2, longhaul({"walk"}), {"walk"}));
+    EXPECT_TRUE(failed_with(2, run({.options = {"--quiet", "yes"}}), {"'yes'"}));
+    EXPECT_TRUE(failed_with(2, run({.options = {"--", "--quiet"}}), {"'--quiet'"}));
+    for (char const* const fault : {"0:1x", "0x:1", "-1:2", "0:-1", ":", "0:", ":setup", "1"}) {
+        EXPECT_TRUE(
+            failed_with(2, run({.options = {"--inject-fault", fault}}), {fault, "RANK:STEP"}));
+    }
+    EXPECT_TRUE(failed_with(2, run({.options = {"--inject-fault", "2:1"}, .ranks = 2}),
+                            {"rank 2", "2 rank(s)"}));
 }
 
 TEST_F(BadSetup, CacheThatDoesNotFit) {
