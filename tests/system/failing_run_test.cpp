@@ -82,7 +82,11 @@ TEST_P(KilledRank, EndsTheRunAndLosesNothing) {
     ProcessResult const result = run->wait(patient(30));
     std::chrono::duration<double> const took = std::chrono::steady_clock::now() - killed_at;
     EXPECT_FALSE(result.timed_out);
-    EXPECT_NE(result.exit_code, 0);
+    EXPECT_EQ(result.exit_code, 128 + SIGKILL) << result.err;
+    std::string const rank = std::to_string(GetParam());
+    EXPECT_NE(result.err.find("process rank " + rank + " with PID"), std::string::npos)
+        << result.err;
+    EXPECT_NE(result.err.find("exited on signal 9"), std::string::npos) << result.err;
     EXPECT_LT(took.count(), patient(kPrompt));
 
     Results before = results();
@@ -92,6 +96,19 @@ TEST_P(KilledRank, EndsTheRunAndLosesNothing) {
 }
 
 INSTANTIATE_TEST_SUITE_P(EachPlace, KilledRank, ::testing::Values(0, 1, 3));
+
+// `longhaul run ... 2>&1 | head -1`: who reads the messages is gone, and the run goes on.
+TEST_F(FailingRun, ReaderOfTheMessagesGoesAway) {
+    write_queue(long_jobs(4, 8));
+    test::write_gguf({}, model);
+    Words command{"bash", "-c", "\"$@\" 2> >(exec 0<&-; sleep 0.1); exit $?", "bash",
+                  longhaul_program()};
+    Words const arguments = run_arguments({});
+    command.insert(command.end(), arguments.begin(), arguments.end());
+    EXPECT_TRUE(ended_with(0, start_command(command)->wait(patient(30)), 30));
+    EXPECT_EQ(results().by_id.size(), 4U);
+    EXPECT_EQ(read_json("state.json").value("state", ""), "complete");
+}
 
 // Ranks without their mpirun must not go on in the background, holding the output folder's lock.
 TEST_F(FailingRun, LauncherKilled) {
@@ -106,7 +123,7 @@ TEST_F(FailingRun, LauncherKilled) {
     ASSERT_TRUE(first && second);
     ASSERT_EQ(::kill(run->pid(), SIGKILL), 0);
     EXPECT_EQ(run->wait(patient(30)).exit_code, 128 + SIGKILL);
-    auto const gone = [&] { return ::kill(*first, 0) != 0 && ::kill(*second, 0) != 0; };
+    auto const gone = [&] { return !process_runs(*first) && !process_runs(*second); };
     EXPECT_TRUE(eventually(gone, patient(kPrompt)));
     Results const before = results();
     ASSERT_LT(before.lines.size(), kJobs);

@@ -149,6 +149,7 @@ INSTANTIATE_TEST_SUITE_P(
     [](auto const& grid) { return std::string(grid.param.name); });
 
 void expect_within(Differences const& ours, Golden::Spread const& theirs, char const* what) {
+    EXPECT_GT(ours.count(), 0U) << what;
     EXPECT_LE(ours.spread().mean, kBf16Factor * theirs.mean) << what;
     EXPECT_LE(ours.spread().p99, kBf16Factor * theirs.p99) << what;
 }

@@ -74,7 +74,24 @@ class Redirections {
     posix_spawn_file_actions_t actions_{};
 };
 
-// Parent of each process, by process: the fourth field of stat, behind a name that may hold anything.
+struct ProcessStat {
+    char state = 0;
+    pid_t parent = 0;
+};
+
+// Fields three and four of stat, behind a name that may hold anything; nothing when there is no such process.
+std::optional<ProcessStat> stat_of(std::string const& process) {
+    std::string const text = read_file("/proc/" + process + "/stat");
+    auto const end_of_name = text.rfind(')');
+    if (end_of_name == std::string::npos) {
+        return std::nullopt;
+    }
+    ProcessStat stat;
+    std::istringstream(text.substr(end_of_name + 1)) >> stat.state >> stat.parent;
+    return stat;
+}
+
+// Parent of each process, by process.
 std::map<pid_t, pid_t> parents() {
     std::map<pid_t, pid_t> result;
     for (auto const& entry : std::filesystem::directory_iterator("/proc")) {
@@ -82,13 +99,8 @@ std::map<pid_t, pid_t> parents() {
         if (name.find_first_not_of("0123456789") != std::string::npos) {
             continue;
         }
-        std::string const stat = read_file(entry.path() / "stat");
-        auto const end_of_name = stat.rfind(')');
-        if (end_of_name != std::string::npos) {
-            char state = 0;
-            pid_t parent = 0;
-            std::istringstream(stat.substr(end_of_name + 1)) >> state >> parent;
-            result[std::stoi(name)] = parent;
+        if (auto const stat = stat_of(name)) {
+            result[std::stoi(name)] = stat->parent;
         }
     }
     return result;
@@ -212,6 +224,11 @@ std::optional<pid_t> Process::find_rank(int rank) const {
 }
 
 std::string Process::err() const { return read_file(err_path_); }
+
+bool process_runs(pid_t process) {
+    auto const stat = stat_of(std::to_string(process));
+    return stat && stat->state != 'Z' && stat->state != 'X';
+}
 
 bool eventually(std::function<bool()> const& done, double limit_s) {
     double const start = now_s();

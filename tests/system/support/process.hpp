@@ -61,6 +61,9 @@ class Process {
     std::optional<int> status_;
 };
 
+/// False once the process has ended, even where nobody has asked for its exit code yet.
+[[nodiscard]] bool process_runs(pid_t process);
+
 /// Asks `done` again and again; false when it has not said yes in time.
 [[nodiscard]] bool eventually(std::function<bool()> const& done, double limit_s);
 
