@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 #include <simdjson.h>
 
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
 #include <algorithm>
 #include <unordered_map>
 
@@ -91,6 +94,16 @@ Scan scan_queue(std::filesystem::path const& queue, std::int64_t max_line_bytes)
     return scan;
 }
 
+// A pipe may have its first job later; a file without bytes and /dev/null never will.
+bool nothing_will_come(int descriptor) {
+    struct stat status {};
+    if (::fstat(descriptor, &status) != 0) return false;
+    constexpr unsigned kMemoryDevices = 1;  // /dev/null is the third of them
+    return S_ISREG(status.st_mode)
+               ? ::lseek(descriptor, 0, SEEK_CUR) >= status.st_size
+               : S_ISCHR(status.st_mode) && status.st_rdev == ::makedev(kMemoryDevices, 3);
+}
+
 std::filesystem::path folder_of(std::filesystem::path const& queue) {
     return queue == "-" ? std::filesystem::path() : queue.parent_path();
 }
@@ -100,6 +113,8 @@ std::filesystem::path folder_of(std::filesystem::path const& queue) {
 struct QueueReader::State {
     State(std::filesystem::path const& queue, QueueOptions options)
         : lines(queue, options.max_line_bytes), base_dir(folder_of(queue)) {
+        LH_VALIDATE(queue != "-" || !nothing_will_come(STDIN_FILENO),
+                    "standard input has no jobs; write one JSON object a line");
         if (options.scan_first && lines.regular()) {
             Scan scan = scan_queue(queue, options.max_line_bytes);
             jobs_total = scan.jobs;

@@ -153,6 +153,10 @@ TEST(QueueReader, RefusesWhatIsNoQueue) {
     EXPECT_THAT(message(folder / "missing"), HasSubstr("No such file"));
     EXPECT_THAT(message(folder / ""), HasSubstr("folder"));
     EXPECT_THAT(message(folder.write("empty", "")), HasSubstr("no jobs"));
+    for (auto const& nothing : {folder / "empty", std::filesystem::path("/dev/null")}) {
+        StandardInput const input(nothing);
+        EXPECT_THAT(message("-"), HasSubstr("no jobs"));
+    }
     EXPECT_THAT(message(folder.write("blank", "\n \n\r\n")), HasSubstr("no jobs"));
 }
 
