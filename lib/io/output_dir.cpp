@@ -68,25 +68,11 @@ std::optional<RunIdentity> parse_identity(std::string const& text) {
                        field("model_name")};
 }
 
-// Copies one line of a file; returns an errno.
-int copy_range(int from, int to, ResultIndex::Place place) {
-    std::string piece(std::size_t{1} << 20, '\0');
-    while (place.bytes > 0) {
-        auto const want =
-            std::min<std::size_t>(piece.size(), static_cast<std::size_t>(place.bytes));
-        auto const got = ::pread(from, piece.data(), want, place.offset);
-        if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) return got < 0 ? errno : EIO;
-        if (int const error =
-                write_all(to, std::string_view(piece).substr(0, static_cast<std::size_t>(got))))
-            return error;
-        place.offset += got;
-        place.bytes -= got;
-    }
-    return 0;
-}
-
 }  // namespace
+
+std::optional<RunIdentity> read_identity(std::filesystem::path const& output) {
+    return parse_identity(read_small_file(output / "identity.json"));
+}
 
 Decision decide(std::optional<KnownResult> const& known, std::string_view job_hash,
                 bool retry_errors) {
@@ -146,7 +132,7 @@ void OutputDir::check_identity(RunIdentity const& identity) {
                 "{} holds results but {} is missing, so what made them is unknown; choose "
                 "another --output",
                 results_path().string(), path.string());
-    auto const found = parse_identity(read_small_file(path));
+    auto const found = read_identity(folder_);
     LH_VALIDATE(found,
                 "{} cannot be understood, so what made the results beside it is unknown; choose "
                 "another --output",
@@ -230,7 +216,7 @@ void OutputDir::finish() {
     if (!file.valid()) throw_io_error(temporary, "create", errno);
     int error = 0;
     for (ResultIndex::Place const& place : index_.latest_lines()) {
-        if (error == 0) error = copy_range(results_.get(), file.get(), place);
+        if (error == 0) error = copy_bytes(results_.get(), file.get(), place.offset, place.bytes);
     }
     if (error == 0 && ::fsync(file.get()) != 0) error = errno;
     if (error == 0 && ::rename(temporary.c_str(), path.c_str()) != 0) error = errno;

@@ -21,6 +21,9 @@ struct RunIdentity {
     friend bool operator==(RunIdentity const&, RunIdentity const&) = default;
 };
 
+/// What OUTPUT/identity.json says; nothing when it is missing or cannot be understood.
+[[nodiscard]] std::optional<RunIdentity> read_identity(std::filesystem::path const& output);
+
 enum class RunState { running, complete, requeue };
 
 /// What a restart does with a job.

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <unistd.h>
+#include <algorithm>
 #include <cerrno>
 #include <system_error>
 
@@ -47,6 +48,22 @@ int write_all(int descriptor, std::string_view bytes) {
         if (written < 0 && errno == EINTR) continue;
         if (written < 0) return errno;
         bytes.remove_prefix(static_cast<std::size_t>(written));
+    }
+    return 0;
+}
+
+int copy_bytes(int from, int to, std::int64_t offset, std::int64_t bytes) {
+    std::string piece(
+        static_cast<std::size_t>(std::min<std::int64_t>(bytes, std::int64_t{1} << 20)), '\0');
+    while (bytes > 0) {
+        auto const want = std::min(piece.size(), static_cast<std::size_t>(bytes));
+        auto const got = ::pread(from, piece.data(), want, offset);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) return got < 0 ? errno : EIO;
+        auto const read = std::string_view(piece).substr(0, static_cast<std::size_t>(got));
+        if (int const error = write_all(to, read)) return error;
+        offset += got;
+        bytes -= got;
     }
     return 0;
 }

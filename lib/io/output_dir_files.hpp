@@ -47,6 +47,9 @@ class FileDescriptor {
 /// A process that wants EFBIG instead of a signal at its file size limit ignores SIGXFSZ.
 [[nodiscard]] int write_all(int descriptor, std::string_view bytes);
 
+/// Copies bytes [offset, offset + bytes) of one file behind what the other holds; returns an errno, 0 when all is well.
+[[nodiscard]] int copy_bytes(int from, int to, std::int64_t offset, std::int64_t bytes);
+
 /// Makes the names in a folder durable (after creating or renaming a file in it).
 void sync_folder(std::filesystem::path const& folder);
 

@@ -90,6 +90,14 @@ std::vector<ResultIndex::Place> ResultIndex::latest_lines() const {
     return places;
 }
 
+std::vector<ResultIndex::Latest> ResultIndex::latest() const {
+    std::vector<Latest> results;
+    for (auto const& [id, entry] : entries_) results.push_back({id, entry.known, entry.place});
+    std::sort(results.begin(), results.end(),
+              [](Latest const& a, Latest const& b) { return a.place.offset < b.place.offset; });
+    return results;
+}
+
 void ResultIndex::set_compacted() {
     std::vector<Entry*> order;
     for (auto& [id, entry] : entries_) order.push_back(&entry);

@@ -51,6 +51,12 @@ class ResultIndex {
     [[nodiscard]] bool compact() const { return foreign_lines_ == 0 && lines_ == num_ids(); }
     /// The lines that hold, in the order in which they stand in the file.
     [[nodiscard]] std::vector<Place> latest_lines() const;
+    struct Latest {
+        std::string id;
+        KnownResult known;
+        Place place;
+    };
+    [[nodiscard]] std::vector<Latest> latest() const;  ///< the same with what they say
     /// After a rewrite that kept just latest_lines().
     void set_compacted();
 
