@@ -1,6 +1,7 @@
 #include "app/inspect.hpp"
 
 #include "base/error.hpp"
+#include "app/inspect_kv.hpp"
 #include "app/inspect_model.hpp"
 #include "app/inspect_queue.hpp"
 
@@ -13,18 +14,24 @@ namespace {
 
 constexpr char const* kUsage = R"(Usage: longhaul inspect model PATH [--json]
        longhaul inspect queue PATH [--json]
+       longhaul inspect kv DIR [--json] [--verify] ...   (longhaul inspect kv --help)
 
 model   what a model file holds: architecture, tensors, tokenizer, and whether longhaul can run it
 queue   what a queue holds: jobs per kind, documents, unreadable files, bad lines; exit code 1 if anything is wrong
+kv      KV entries on disk: a store of finished documents or a checkpoint; lists, verifies, prunes
 
 Examples:
   longhaul inspect model models/smollm2-135m/model.gguf
   longhaul inspect queue inputs/demo.jsonl --json
+  longhaul inspect kv /scratch/kv --verify
 )";
 
 }  // namespace
 
 int inspect_command(std::vector<std::string> const& words) {
+    if (!words.empty() && words[0] == "kv") {
+        return inspect_kv({words.begin() + 1, words.end()}, std::cout);
+    }
     auto const asked = [&](char const* word) {
         return std::find(words.begin(), words.end(), word) != words.end();
     };
@@ -42,7 +49,7 @@ int inspect_command(std::vector<std::string> const& words) {
         return inspect_model(plain[1], std::cout, json);
     }
     LH_VALIDATE(plain[0] == "queue",
-                "inspect knows `model` and `queue`, not '{}'; see `longhaul inspect --help`",
+                "inspect knows `model`, `queue` and `kv`, not '{}'; see `longhaul inspect --help`",
                 plain[0]);
     return inspect_queue(plain[1], std::cout, json);
 }

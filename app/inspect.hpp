@@ -5,7 +5,7 @@
 
 namespace longhaul::app {
 
-/// `longhaul inspect model|queue PATH [--json]`: looks at inputs without MPI; usable on a login node.
+/// `longhaul inspect model|queue|kv PATH ...`: looks at inputs and at KV entries on disk without MPI; usable on a login node.
 [[nodiscard]] int inspect_command(std::vector<std::string> const& words);
 
 }  // namespace longhaul::app

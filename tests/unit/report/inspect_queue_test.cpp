@@ -1,6 +1,7 @@
 #include "app/inspect_queue.hpp"
 
 #include "base/error.hpp"
+#include "support/video_tokens/write_video_tokens.hpp"
 #include "unit/io/queue/scratch_folder.hpp"
 
 #include <gmock/gmock.h>
@@ -46,6 +47,28 @@ TEST(InspectQueue, SaysWhatARunWouldRefuse) {
     EXPECT_THAT(table.str(), HasSubstr("6 jobs"));
     EXPECT_THAT(table.str(), HasSubstr("123 kB"));
     EXPECT_THAT(table.str(), HasSubstr("4 problems"));
+}
+
+TEST(InspectQueue, LooksIntoVideoTokens) {
+    io::ScratchFolder const folder;
+    test::VideoTokensSpec spec;
+    spec.shape = {4, 8};
+    spec.values = test::random_rows(1, 32);
+    test::write_video_tokens(spec, folder / "good.h5");
+    spec.element = test::VideoElement::f64;
+    test::write_video_tokens(spec, folder / "bad.h5");
+    auto const queue = folder.write("q.jsonl", R"({"id":"a","kind":"video_tokens","path":"good.h5"}
+{"id":"b","kind":"video_tokens","path":"bad.h5","prompt":"{video}?"}
+{"id":"c","kind":"video_tokens","path":"q.jsonl"})");
+    std::ostringstream out;
+    EXPECT_EQ(inspect_queue(queue, out, true), 1);
+    auto const json = nlohmann::json::parse(out.str());
+    EXPECT_EQ(json.at("kinds").at("video_tokens").at("jobs"), 1);
+    EXPECT_EQ(json.at("kinds").at("video_tokens").at("bytes"),
+              std::filesystem::file_size(folder / "good.h5"));
+    ASSERT_EQ(json.at("problems").size(), 2U);
+    EXPECT_EQ(json.at("problems")[0].at("code"), "bad_video_tokens");
+    EXPECT_EQ(json.at("problems")[1].at("code"), "unreadable");
 }
 
 TEST(InspectQueue, IsContentWithAGoodQueue) {
