@@ -1,6 +1,8 @@
 #include "io/document.hpp"
 
+#include "base/error.hpp"
 #include "io/job_utf8.hpp"
+#include "io/video_tokens_file.hpp"
 
 #include <fmt/format.h>
 
@@ -91,9 +93,18 @@ std::optional<JobError> check_text(std::string const& text, std::string const& n
     return std::nullopt;
 }
 
+std::variant<std::int64_t, JobError> video_tokens_bytes(std::filesystem::path const& path) {
+    try {
+        return VideoTokensFile(path).info().stamp.bytes;
+    } catch (VideoTokensError const& error) {
+        return error.error;
+    }
+}
+
 }  // namespace
 
 std::variant<std::string, JobError> load_document(Job const& job, std::int64_t max_bytes) {
+    LH_EXPECT(job.kind != JobKind::video_tokens);
     if (job.token_ids) return std::string();
     std::string text;
     std::string name = "in the queue";
@@ -114,6 +125,7 @@ std::variant<std::string, JobError> load_document(Job const& job, std::int64_t m
 std::variant<std::int64_t, JobError> document_bytes(Job const& job, std::int64_t max_bytes) {
     if (job.token_ids) return static_cast<std::int64_t>(job.token_ids->size() * sizeof(TokenId));
     if (job.text) return static_cast<std::int64_t>(job.text->size());
+    if (job.kind == JobKind::video_tokens) return video_tokens_bytes(*job.path);
     DocumentFile const file(*job.path);
     if (!file.problem().empty()) return unreadable(*job.path, file.problem());
     if (file.size() == 0)

@@ -13,11 +13,12 @@ inline constexpr std::int64_t kMaxDocumentBytes = std::int64_t{1} << 30;
 
 /// The text of a job: its file's bytes or its inline text, checked to be UTF-8, otherwise unchanged. Empty string for a job of
 /// token ids. A file that cannot be used (missing, no permission, a folder or device, empty, too large, no UTF-8) is the
-/// job's error, with codes unreadable, empty, too_long, invalid_utf8.
+/// job's error, with codes unreadable, empty, too_long, invalid_utf8. Requires another kind than video_tokens.
 [[nodiscard]] std::variant<std::string, JobError> load_document(
     Job const& job, std::int64_t max_bytes = kMaxDocumentBytes);
 
-/// What load_document would say about size and type without reading the file: its bytes, or the error.
+/// What load_document would say about size and type without reading the file: its bytes, or the error. Of video tokens the
+/// layout is looked at.
 [[nodiscard]] std::variant<std::int64_t, JobError> document_bytes(
     Job const& job, std::int64_t max_bytes = kMaxDocumentBytes);
 

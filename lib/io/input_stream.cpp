@@ -4,6 +4,7 @@
 
 #include <zlib.h>
 
+#include <poll.h>
 #include <unistd.h>
 #include <algorithm>
 #include <cerrno>
@@ -64,7 +65,8 @@ std::size_t InputStream::read_packed(std::span<char> out) {
     for (;;) {
         if (!in_member_ && !begin_member()) return 0;
         if (begin_ == end_ && !refill()) {
-            if (failure_.empty()) failure_ = "the file ends inside gzip data; it was cut short";
+            if (failure_.empty() && !cancelled_)
+                failure_ = "the file ends inside gzip data; it was cut short";
             return 0;
         }
         stream.next_in = reinterpret_cast<Bytef*>(input_.data() + begin_);
@@ -102,7 +104,12 @@ bool InputStream::refill() {
 }
 
 std::size_t InputStream::read_file(std::span<char> out) {
+    constexpr int kLookEveryMs = 100;
     for (;;) {
+        pollfd waiting{descriptor_, POLLIN, 0};
+        while (!cancelled_ && ::poll(&waiting, 1, kLookEveryMs) == 0) {
+        }
+        if (cancelled_) return 0;
         ssize_t const got = ::read(descriptor_, out.data(), out.size());
         if (got >= 0) {
             file_bytes_ += got;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -24,6 +25,9 @@ class InputStream {
     /// fails: then failure() says why. Waits only while there is nothing.
     [[nodiscard]] std::size_t read(std::span<char> out);
 
+    /// From any thread: a read that waits for a pipe, and all later ones, find the end.
+    void cancel() { cancelled_ = true; }
+
     [[nodiscard]] std::string const& failure() const { return failure_; }
     /// Bytes of the file (before unpacking) that have been given out.
     [[nodiscard]] std::int64_t bytes_read() const;
@@ -40,6 +44,7 @@ class InputStream {
     std::size_t read_file(std::span<char> out);
 
     int descriptor_;
+    std::atomic<bool> cancelled_ = false;
     bool started_ = false;
     bool in_member_ = false;
     std::vector<char> input_;  // [begin_, end_) has not been taken

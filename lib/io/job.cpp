@@ -12,6 +12,8 @@ char const* job_kind_name(JobKind kind) {
             return "text";
         case JobKind::score:
             return "score";
+        case JobKind::video_tokens:
+            return "video_tokens";
     }
     return "unknown";
 }

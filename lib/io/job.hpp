@@ -11,12 +11,16 @@
 #include <vector>
 
 /// One line of the queue in its native form:
-///   {"id", "kind": "document"|"text"|"score", "path"|"text"|"token_ids", "prompt"?, "system"?, "max_tokens"?,
-///    "temperature"?, "seed"?, "logprobs"?, "ignore_eos"?}
+///   {"id", "kind": "document"|"text"|"score"|"video_tokens", "path"|"text"|"token_ids", "prompt"?, "system"?,
+///    "max_tokens"?, "temperature"?, "seed"?, "logprobs"?, "ignore_eos"?}
 /// A field set to null counts as left out. A field or kind that is not supported is an error, never ignored.
 namespace longhaul::io {
 
-enum class JobKind { document, text, score };
+/// Of kind video_tokens the document is an HDF5 file of embeddings (io/video_tokens_file.hpp).
+enum class JobKind { document, text, score, video_tokens };
+
+/// Where the video stands in the prompt of a video_tokens job; at most once. Without it the video comes first.
+inline constexpr std::string_view kVideoMarker = "{video}";
 
 [[nodiscard]] char const* job_kind_name(JobKind kind);
 
@@ -35,7 +39,7 @@ struct SamplingOptions {
     friend bool operator==(SamplingOptions const&, SamplingOptions const&) = default;
 };
 
-/// What to run. Exactly one of path, text and token_ids is set, and none of them is empty.
+/// What to run. Exactly one of path, text and token_ids is set (video_tokens: path), and none of them is empty.
 struct Job {
     std::string id;
     JobKind kind = JobKind::document;
@@ -52,7 +56,7 @@ struct Job {
 };
 
 /// Why a job has no result. The code is for programs: unreadable, empty, invalid_utf8, too_long, unknown_kind,
-/// unsupported_field, bad_field, bad_json, duplicate_id, non_finite. The message says what is wrong and what helps.
+/// unsupported_field, bad_field, bad_json, duplicate_id, non_finite, bad_video_tokens. The message says what is wrong and what helps.
 struct JobError {
     std::string code;
     std::string message;

@@ -14,6 +14,8 @@ namespace {
 
 namespace json = simdjson::ondemand;
 
+constexpr char const* kKinds = R"("document", "text", "score" or "video_tokens")";
+
 /// Collects the fields of one line. The first complaint about a field is kept and reading goes on, since the id may stand
 /// behind it; a line that is no JSON at all outweighs every other complaint. Throws nothing for bad input.
 class JobParser {
@@ -36,6 +38,7 @@ class JobParser {
     bool read_sampling(std::string_view key, json::value value);
     void check_sources();
     void check_score();
+    void check_video();
 
     std::optional<std::string> string_of(std::string_view key, json::value value);
     std::optional<std::string> filled_string_of(std::string_view key, json::value value);
@@ -99,6 +102,7 @@ void JobParser::read_line(std::string_view line) {
     if (!is_json) return;
     check_sources();
     check_score();
+    check_video();
 }
 
 void JobParser::read_object(json::object object) {
@@ -201,15 +205,15 @@ void JobParser::read_kind(json::value value) {
     auto const text = string_of("kind", value);
     if (!text) return;
     has_kind_ = true;
-    for (JobKind const kind : {JobKind::document, JobKind::text, JobKind::score}) {
+    for (JobKind const kind :
+         {JobKind::document, JobKind::text, JobKind::score, JobKind::video_tokens}) {
         if (*text == job_kind_name(kind)) {
             job.kind = kind;
             return;
         }
     }
     complain("unknown_kind",
-             fmt::format("kind \"{}\" is not supported; choose \"document\", \"text\" or \"score\"",
-                         shown(*text)));
+             fmt::format("kind \"{}\" is not supported; choose {}", shown(*text), kKinds));
 }
 
 void JobParser::read_path(json::value value) {
@@ -300,7 +304,7 @@ std::optional<bool> JobParser::bool_of(std::string_view key, json::value value) 
 
 void JobParser::check_sources() {
     if (job.id.empty()) bad_field("id", "is missing");
-    if (!has_kind_) bad_field("kind", "is missing; choose \"document\", \"text\" or \"score\"");
+    if (!has_kind_) bad_field("kind", fmt::format("is missing; choose {}", kKinds));
     int const sources = static_cast<int>(job.path.has_value()) +
                         static_cast<int>(job.text.has_value()) +
                         static_cast<int>(job.token_ids.has_value());
@@ -318,6 +322,20 @@ void JobParser::check_sources() {
 void JobParser::check_score() {
     if (job.kind == JobKind::score && !sampling_key_.empty()) {
         bad_field(sampling_key_, "does not go with kind \"score\", which generates nothing");
+    }
+}
+
+void JobParser::check_video() {
+    if (job.kind != JobKind::video_tokens) return;
+    if (!job.path) {
+        return bad_field(
+            job.text ? "text" : "token_ids",
+            "does not go with kind \"video_tokens\"; give the \"path\" of an HDF5 file");
+    }
+    std::string_view const prompt = job.prompt ? std::string_view(*job.prompt) : "";
+    if (prompt.find(kVideoMarker) != prompt.rfind(kVideoMarker)) {
+        bad_field("prompt",
+                  fmt::format("holds {} more than once; a job has one video", kVideoMarker));
     }
 }
 

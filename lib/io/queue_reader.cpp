@@ -205,6 +205,7 @@ std::optional<QueueEntry> QueueReader::State::report_failure() {
 }
 
 std::optional<std::int64_t> QueueReader::jobs_total() const { return state_->jobs_total; }
+void QueueReader::cancel() { state_->lines.cancel(); }
 std::int64_t QueueReader::jobs_read() const { return state_->jobs_read; }
 std::int64_t QueueReader::bytes_read() const { return state_->lines.bytes_read(); }
 

@@ -37,6 +37,9 @@ class QueueReader {
 
     [[nodiscard]] std::optional<QueueEntry> next();
 
+    /// From any thread: a next() that waits for a pipe comes back; what follows is not the queue's content any more.
+    void cancel();
+
     /// Lines with something on them; known only for files that were scanned.
     [[nodiscard]] std::optional<std::int64_t> jobs_total() const;
     [[nodiscard]] std::int64_t jobs_read() const;

@@ -31,6 +31,8 @@ class LineReader {
     /// The next line, or nothing at the end and when reading fails: then failure() says why.
     [[nodiscard]] std::optional<Line> next();
 
+    void cancel() { stream_->cancel(); }
+
     [[nodiscard]] std::string const& failure() const { return stream_->failure(); }
     /// Size of the file, 0 when it is not a regular one, and how much of it has been taken in (both before unpacking).
     [[nodiscard]] std::int64_t file_bytes() const { return file_bytes_; }

@@ -59,6 +59,19 @@ TEST(JobParser, TakesTokenIdsAndScores) {
     EXPECT_EQ(good(R"({"id":"a","kind":"score","path":"/x"})").path, "/x");
 }
 
+TEST(JobParser, TakesVideoTokensWithAtMostOneMarker) {
+    Job const plain = good(R"({"id":"a","kind":"video_tokens","path":"x.h5","max_tokens":4})");
+    EXPECT_EQ(plain.kind, JobKind::video_tokens);
+    EXPECT_EQ(plain.path, "/data/x.h5");
+    EXPECT_FALSE(plain.prompt);
+    EXPECT_EQ(plain.sampling.max_tokens, 4);
+    Job const marked =
+        good(R"({"id":"a","kind":"video_tokens","path":"x.h5","prompt":"In {video} who wins?"})");
+    EXPECT_EQ(marked.prompt, "In {video} who wins?");
+    // Elsewhere the marker is text.
+    good(R"({"id":"a","kind":"text","text":"x","prompt":"{video}{video}"})");
+}
+
 TEST(JobParser, TextMayHoldAnyCharacter) {
     Job const job =
         good(R"({"id":"a","kind":"text","text":"nul \u0000 pair \ud83d\ude00 slash \/"})");
@@ -87,8 +100,11 @@ INSTANTIATE_TEST_SUITE_P(
     Fields, JobParserRefusal,
     testing::Values(
         Refusal{R"({"id":"a","kind":"video","path":"x.mp4"})", "unknown_kind", "video"},
-        Refusal{R"({"kind":"video_tokens","path":"x.h5","id":"a"})", "unknown_kind",
-                "video_tokens"},
+        Refusal{R"({"kind":"video_tokens","text":"x","id":"a"})", "bad_field", "HDF5"},
+        Refusal{R"({"kind":"video_tokens","token_ids":[1],"id":"a"})", "bad_field", "HDF5"},
+        Refusal{R"({"kind":"video_tokens","id":"a"})", "bad_field", "none"},
+        Refusal{R"({"id":"a","kind":"video_tokens","path":"x.h5","prompt":"{video} {video}"})",
+                "bad_field", "{video}"},
         Refusal{R"({"id":"a","kind":"text","text":"x","top_k":4})", "unsupported_field", "top_k"},
         Refusal{R"({"top_p":0.5,"id":"a","kind":"text","text":"x"})", "unsupported_field", "top_p"},
         Refusal{R"({"id":"a","kind":"text","text":"x","stop":["a",{"b":[1]}]})",

@@ -1,38 +1,17 @@
 #include "io/output_dir.hpp"
 #include "io/result.hpp"
+#include "support/file_size_limit.hpp"
 #include "unit/io/queue/scratch_folder.hpp"
 
 #include <gmock/gmock.h>
 
 #include <fcntl.h>
-#include <sys/resource.h>
-#include <csignal>
 
 namespace longhaul::io {
 namespace {
 
+using test::FileSizeLimit;
 using testing::HasSubstr;
-
-/// No file of this process may grow beyond `bytes` while this object lives: the same short writes as on a full disk.
-class FileSizeLimit {
-  public:
-    explicit FileSizeLimit(std::size_t bytes) : old_handler_(std::signal(SIGXFSZ, SIG_IGN)) {
-        ::getrlimit(RLIMIT_FSIZE, &old_limit_);
-        rlimit limit = old_limit_;
-        limit.rlim_cur = bytes;
-        ::setrlimit(RLIMIT_FSIZE, &limit);
-    }
-    FileSizeLimit(FileSizeLimit const&) = delete;
-    FileSizeLimit& operator=(FileSizeLimit const&) = delete;
-    ~FileSizeLimit() {
-        ::setrlimit(RLIMIT_FSIZE, &old_limit_);
-        std::signal(SIGXFSZ, old_handler_);
-    }
-
-  private:
-    void (*old_handler_)(int);
-    rlimit old_limit_{};
-};
 
 std::string line_of(std::string const& id, std::size_t text_bytes) {
     JobResult result;
