@@ -33,7 +33,22 @@ void ChunkScheduler::apply(StepInputs const& inputs) {
             retire(end.sequence, end.end);
         }
     }
+    for (SequenceLoaded const& loaded : inputs.loaded) {
+        apply_loaded(loaded);
+    }
     waiting_.insert(waiting_.end(), inputs.admissions.begin(), inputs.admissions.end());
+    epoch_ = inputs.epoch;
+    last_ = inputs.stop;
+}
+
+void ChunkScheduler::apply_loaded(SequenceLoaded const& loaded) {
+    Sequence& sequence =
+        running_.at(loaded.sequence);  // a sequence that loads is in no plan: it cannot have failed
+    LH_ASSERT(sequence.loading && loaded.entries <= sequence.spec.load_entries);
+    sequence.loading = false;
+    sequence.loaded = loaded.entries;
+    sequence.generated.resize(static_cast<std::size_t>(sequence.tokens_known_at(loaded.entries)));
+    ledger_.mark_filled(loaded.sequence, loaded.entries);
 }
 
 void ChunkScheduler::retire(SequenceId id, EndReason reason) {
@@ -49,6 +64,9 @@ StepPlan ChunkScheduler::plan(StepIndex step) {
     plan.step = step;
     plan.retired = std::exchange(retired_, {});
     plan.scrub = std::exchange(scrub_, {});
+    plan.loads = std::exchange(loads_, {});
+    plan.epoch = std::exchange(epoch_, false);
+    plan.last = std::exchange(last_, false);
     plan_decodes(plan);
     plan_chunks(plan);
     return plan;
@@ -77,6 +95,11 @@ void ChunkScheduler::admit_waiting() {
         Sequence sequence;
         sequence.spec = std::move(spec);
         sequence.taken_over = *taken_over * ledger_.block_slots();
+        if (sequence.spec.load_entries > 0) {
+            sequence.loading = true;
+            sequence.generated = sequence.spec.resumed;
+            loads_.push_back(id);
+        }
         running_.emplace(id, std::move(sequence));
         waiting_.pop_front();
     }
@@ -94,12 +117,16 @@ void ChunkScheduler::plan_decodes(StepPlan& plan) {
 
 // Jumps over taken-over entries that are filled. False: the sequence has to wait for the one that fills them.
 bool ChunkScheduler::skip_shared(Sequence& sequence) {
-    if (sequence.num_planned >= sequence.taken_over) {
+    if (sequence.loading) {
+        return false;
+    }
+    std::int64_t const ready = std::max(sequence.taken_over, sequence.loaded);
+    if (sequence.num_planned >= ready) {
         return true;
     }
     std::int64_t const frontier = ledger_.filled_frontier(sequence.spec.id);
     if (frontier >= sequence.taken_over) {
-        sequence.num_planned = sequence.taken_over;
+        sequence.num_planned = ready;
         return true;
     }
     if (ledger_.frontier_has_filler(sequence.spec.id)) {
@@ -110,6 +137,8 @@ bool ChunkScheduler::skip_shared(Sequence& sequence) {
     sequence.num_planned = std::max(sequence.num_planned, round_down(frontier, unit));
     ledger_.adopt_filling(sequence.spec.id, sequence.num_planned / ledger_.block_slots());
     sequence.taken_over = sequence.num_planned;
+    sequence.loaded = 0;  // behind the gap: computed again
+    sequence.generated.clear();
     return true;
 }
 
@@ -129,6 +158,9 @@ void ChunkScheduler::plan_chunks(StepPlan& plan) {
         }
         if (!sequence.in_prefill() || !skip_shared(sequence)) {
             continue;
+        }
+        if (!sequence.in_prefill()) {
+            continue;  // all of its prompt was loaded
         }
         std::int64_t const begin = sequence.num_planned;
         std::int64_t const end = chunk_end(sequence);

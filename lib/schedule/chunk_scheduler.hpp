@@ -5,6 +5,7 @@
 #include "schedule/step_inputs.hpp"
 #include "schedule/step_plan.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -18,6 +19,9 @@ struct Sequence {
     std::int64_t num_planned = 0;    ///< entries [0, num_planned) have been planned
     std::vector<TokenId> generated;  ///< known generated tokens
     std::int64_t taken_over = 0;     ///< leading entries taken over from another sequence's blocks
+    std::int64_t loaded =
+        0;  ///< leading entries that need no computing, as far as taken_over is filled
+    bool loading = false;  ///< waits until what can be loaded is known
 
     [[nodiscard]] std::int64_t prompt_length() const {
         return static_cast<std::int64_t>(spec.prompt.size());
@@ -27,6 +31,12 @@ struct Sequence {
     [[nodiscard]] bool decode_ready() const {
         return !in_prefill() &&
                num_planned < prompt_length() + static_cast<std::int64_t>(generated.size());
+    }
+    /// Of the generated tokens those that remain known when the sequence goes on from entry `entries`: the last one is fed
+    /// there.
+    [[nodiscard]] std::int64_t tokens_known_at(std::int64_t entries) const {
+        return std::clamp<std::int64_t>(entries - prompt_length() + 1, 0,
+                                        static_cast<std::int64_t>(generated.size()));
     }
     [[nodiscard]] TokenId token_at(std::int64_t index) const {
         return index < prompt_length()
@@ -62,6 +72,8 @@ class ChunkScheduler {
     [[nodiscard]] bool idle() const { return waiting_.empty() && running_.empty(); }
 
     [[nodiscard]] Sequence const& sequence(SequenceId id) const { return running_.at(id); }
+    /// Admitted sequences that have not been retired.
+    [[nodiscard]] std::map<SequenceId, Sequence> const& running() const { return running_; }
     [[nodiscard]] KvLedger const& kv() const { return ledger_; }
     [[nodiscard]] Options const& options() const { return options_; }
     [[nodiscard]] std::size_t num_running() const { return running_.size(); }
@@ -77,6 +89,7 @@ class ChunkScheduler {
     [[nodiscard]] bool skip_shared(Sequence& sequence);
     [[nodiscard]] std::int64_t chunk_end(Sequence const& sequence) const;
     [[nodiscard]] std::int64_t start_granularity() const;
+    void apply_loaded(SequenceLoaded const& loaded);
 
     Options options_;
     KvLedger ledger_;
@@ -84,6 +97,9 @@ class ChunkScheduler {
     std::map<SequenceId, Sequence> running_;  // by id: admission order
     std::vector<SequenceId> retired_;
     std::vector<BlockRef> scrub_;
+    std::vector<SequenceId> loads_;
+    bool epoch_ = false;
+    bool last_ = false;
 };
 
 }  // namespace longhaul::schedule

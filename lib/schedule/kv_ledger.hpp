@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/block_key.hpp"
 #include "base/types.hpp"
 #include "schedule/block_allocator.hpp"
 #include "schedule/block_table.hpp"
@@ -14,13 +15,7 @@
 
 namespace longhaul::schedule {
 
-/// Hash of all entries of a sequence up to the end of a block: equal keys mean equal content (128 bits).
-struct BlockKey {
-    std::uint64_t low = 0;
-    std::uint64_t high = 0;
-
-    friend bool operator==(BlockKey const&, BlockKey const&) = default;
-};
+using longhaul::BlockKey;
 
 /// What a sequence asks of the KV pool.
 struct KvRequest {

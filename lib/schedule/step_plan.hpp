@@ -32,6 +32,10 @@ struct StepPlan {
         retired;  ///< sequences whose state may be dropped before this step runs
     std::vector<BlockRef>
         scrub;  ///< blocks to zero before this step runs: they may hold NaN of a failed sequence
+    std::vector<SequenceId>
+        loads;           ///< sequences whose saved entries are to be loaded into their blocks
+    bool epoch = false;  ///< when this step is done, what the manifest will name is saved
+    bool last = false;   ///< no step follows
 
     [[nodiscard]] bool empty() const { return items.empty(); }
     [[nodiscard]] std::int64_t num_rows() const {

@@ -24,6 +24,7 @@ TEST(StepInputs, SurvivesTheWire) {
     spec.seed = 9;
     spec.noise_key = 10;
     spec.top_logprobs = 11;
+    spec.embeddings = {{1, 2, "/data/v.h5", 3, 4, 5, 6, 7}, {9, 1, "", 0, 0, 0, 0, 0}};
     inputs.admissions = {spec, spec};
 
     StepInputs const copy = StepInputs::deserialize(inputs.serialize());
@@ -48,6 +49,7 @@ TEST(StepInputs, SurvivesTheWire) {
     EXPECT_EQ(got.seed, 9U);
     EXPECT_EQ(got.noise_key, 10U);
     EXPECT_EQ(got.top_logprobs, 11);
+    EXPECT_EQ(got.embeddings, spec.embeddings);
 }
 
 TEST(StepInputsDeathTest, ACutOffRecordIsABrokenContract) {
