@@ -2,7 +2,9 @@
 #include "base/log.hpp"
 #include "base/version.hpp"
 #include "device/gpu_info.hpp"
+#include "io/output_dir_files.hpp"
 #include "app/inspect.hpp"
+#include "app/queue_command.hpp"
 #include "app/run_command.hpp"
 
 #include <cstdio>
@@ -17,10 +19,23 @@ on one core or on a cluster under mpirun.
 
 Usage: longhaul COMMAND [options]
   run       run a queue of jobs            longhaul run --help
-  inspect   look at a model or a queue     longhaul inspect --help
+  inspect   look at a model, a queue or saved KV cache   longhaul inspect --help
+  queue     cut a queue, join results      longhaul queue --help
 
        longhaul --version | --help
 )";
+
+int without_mpi(int (*command)(std::vector<std::string> const&),
+                std::vector<std::string> const& words) {
+    try {
+        return command(words);
+    } catch (longhaul::ValidationError const& error) {
+        longhaul::log::error("{}", error.what());
+    } catch (longhaul::io::IoError const& error) {
+        longhaul::log::error("{}", error.what());
+    }
+    return 2;
+}
 
 int dispatch(std::vector<std::string> const& words) {
     if (words.empty() || words[0] == "--help" || words[0] == "-h") {
@@ -37,12 +52,10 @@ int dispatch(std::vector<std::string> const& words) {
         return longhaul::app::run_command(rest);
     }
     if (words[0] == "inspect") {
-        try {
-            return longhaul::app::inspect_command(rest);
-        } catch (longhaul::ValidationError const& error) {
-            longhaul::log::error("{}", error.what());
-            return 2;
-        }
+        return without_mpi(longhaul::app::inspect_command, rest);
+    }
+    if (words[0] == "queue") {
+        return without_mpi(longhaul::app::queue_command, rest);
     }
     longhaul::log::error("there is no command '{}'; see `longhaul --help`", words[0]);
     return 2;

@@ -7,6 +7,7 @@
 #include "engine/run.hpp"
 #include "report/progress_printer.hpp"
 #include "app/run_command_line.hpp"
+#include "app/stop_signals.hpp"
 
 #include <chrono>
 #include <csignal>
@@ -73,6 +74,7 @@ int run_on_ranks(comm::MpiRuntime& mpi, std::vector<std::string> const& words) {
     observer.progress = [&progress](report::ProgressCounters const& counters) {
         progress.update(counters);
     };
+    observer.stop_requested = stop_requested;
     return engine::run(mpi.world(), mpi.node(), command.options, observer);
 }
 
@@ -88,6 +90,7 @@ int run_command(std::vector<std::string> const& words) {
     // A write beyond a file size limit is reported like a full disk, not by a signal; and a reader of our messages that
     // goes away does not end the run.
     std::signal(SIGXFSZ, SIG_IGN);
+    install_stop_signals();
     std::signal(SIGPIPE, SIG_IGN);
     std::optional<comm::MpiRuntime> runtime;
     try {

@@ -2,6 +2,7 @@
 
 #include "base/error.hpp"
 #include "app/byte_size.hpp"
+#include "app/duration.hpp"
 
 #include <boost/program_options.hpp>
 
@@ -18,7 +19,9 @@ constexpr char const* kUsage =
     R"(Usage: [mpirun -n N] longhaul run --model M --queue Q --output O [options]
 
 Runs every job of the queue Q through the model M and appends one result per job to O/results.jsonl.
-A run that was stopped is started again with the same command: finished jobs are skipped.
+A run that was stopped is started again with the same command, on the same grid or another one: finished
+jobs are skipped, others go on where they were saved. SIGUSR1 (to mpirun or any rank) or SIGTERM to a rank
+saves and ends with code 75.
 Without mpirun it runs as one rank. N = replicas x spp x kvp x tp.
 )";
 
@@ -33,8 +36,9 @@ A job is one line of JSON:
   {"id":"a","kind":"document","path":"a.txt","prompt":"Summarise the text.","max_tokens":200}
   {"id":"b","kind":"text","text":"Once upon a time","temperature":0.8,"seed":7,"logprobs":5}
   {"id":"c","kind":"score","path":"a.txt"}
+  {"id":"d","kind":"video_tokens","path":"clip.h5","prompt":"What happens in {video}?"}
 
-Exit codes: 0 all jobs done, 1 some jobs failed, 2 set-up or usage, 3 a rank failed.
+Exit codes: 0 all jobs done, 1 some jobs failed, 2 set-up or usage, 3 a rank failed, 75 stopped early and saved.
 )";
 
 po::options_description describe_options() {
@@ -70,6 +74,22 @@ po::options_description describe_options() {
          "tokens per block of the KV cache")  //
         ("deterministic", po::bool_switch(),
          "the same bits for a job whatever else runs beside it; slower");
+    po::options_description saving("Checkpoints");
+    saving.add_options()  //
+        ("checkpoint", po::value<std::string>(),
+         "folder of the KV cache saved on the way; left out: OUTPUT/checkpoint")  //
+        ("checkpoint-every", po::value<std::string>()->default_value("120s"),
+         "how often: like 90s, 10m, 2h, 50000-tokens (computed by a replica), or off")  //
+        ("checkpoint-buffer", po::value<std::string>(),
+         "memory per rank for what waits to be written; left out: 256M, or a sixteenth of the "
+         "rank's memory if that is less")  //
+        ("kv-store", po::value<std::string>(),
+         "folder where the KV cache of finished documents is kept: a later run with other "
+         "questions starts from it")                                                          //
+        ("fresh", po::bool_switch(), "remove an old checkpoint instead of going on from it")  //
+        ("time-limit", po::value<std::string>(),
+         "save and end before so much time is over, like 3600s, 55m, or 1-12:00:00 as Slurm writes "
+         "it");
     po::options_description machine("Machine");
     machine.add_options()  //
         ("dtype", po::value<std::string>()->default_value("bf16"),
@@ -85,9 +105,9 @@ po::options_description describe_options() {
         ("help,h", po::bool_switch(), "this text")  //
         ("inject-fault", po::value<std::string>(),
          "rehearse a failure: RANK:STEP makes that rank fail at that step, RANK:setup before the "
-         "first");
+         "first; 0:before-result:N or 0:after-result:N kills rank 0 at its Nth result");
     po::options_description all;
-    all.add(input).add(grid).add(steps).add(machine).add(other);
+    all.add(input).add(grid).add(steps).add(saving).add(machine).add(other);
     return all;
 }
 
@@ -112,6 +132,25 @@ std::optional<std::int64_t> optional_number(po::variables_map const& values, cha
                                      : std::nullopt;
 }
 
+engine::CheckpointEvery parse_checkpoint_every(std::string const& text) {
+    constexpr std::string_view kTokens = "-tokens";
+    engine::CheckpointEvery every;
+    if (text == "off") {
+        every.seconds.reset();
+    } else if (text.ends_with(kTokens)) {
+        every.seconds.reset();
+        std::int64_t tokens = 0;
+        char const* const end = text.data() + text.size() - kTokens.size();
+        auto const [stop, error] = std::from_chars(text.data(), end, tokens);
+        LH_VALIDATE(error == std::errc{} && stop == end && tokens > 0,
+                    "--checkpoint-every {}: write a number of tokens, like 50000-tokens", text);
+        every.tokens = tokens;
+    } else {
+        every.seconds = parse_duration(text, "--checkpoint-every");
+    }
+    return every;
+}
+
 template <class T>
 bool read_number(char const* begin, char const* end, T& value) {
     auto const [stop, error] = std::from_chars(begin, end, value);
@@ -119,14 +158,29 @@ bool read_number(char const* begin, char const* end, T& value) {
 }
 
 engine::FaultInjection parse_fault(std::string const& text) {
+    using Place = engine::FaultInjection::Place;
     engine::FaultInjection fault;
     auto const colon = text.find(':');
     bool ok =
         colon != std::string::npos && read_number(text.data(), text.data() + colon, fault.rank);
-    if (ok && text.compare(colon + 1, std::string::npos, "setup") != 0) {
-        ok = read_number(text.data() + colon + 1, text.data() + text.size(), fault.step);
+    std::string const where = ok ? text.substr(colon + 1) : "";
+    if (where != "setup") {
+        std::string digits = where;
+        fault.place = Place::step;
+        for (auto const& [name, place] : {std::pair("before-result:", Place::before_result),
+                                          std::pair("after-result:", Place::after_result)}) {
+            if (where.starts_with(name)) {
+                fault.place = place;
+                digits.erase(0, std::string_view(name).size());
+                ok = ok && fault.rank == 0;
+            }
+        }
+        ok = ok && read_number(digits.data(), digits.data() + digits.size(), fault.number);
     }
-    LH_VALIDATE(ok, "--inject-fault {}: write RANK:STEP or RANK:setup", text);
+    LH_VALIDATE(ok,
+                "--inject-fault {}: write RANK:STEP, RANK:setup, 0:before-result:N or "
+                "0:after-result:N",
+                text);
     return fault;
 }
 
@@ -172,6 +226,22 @@ engine::RunOptions make_options(po::variables_map const& values) {
         {{"cpu", kernels::Backend::cpu}, {"reference", kernels::Backend::reference}});
     if (values.count("kv-memory") != 0) {
         options.kv_bytes = parse_byte_size(values["kv-memory"].as<std::string>(), "--kv-memory");
+    }
+    if (values.count("checkpoint") != 0) {
+        options.checkpoint = values["checkpoint"].as<std::string>();
+    }
+    options.checkpoint_every = parse_checkpoint_every(values["checkpoint-every"].as<std::string>());
+    if (values.count("checkpoint-buffer") != 0) {
+        options.checkpoint_buffer =
+            parse_byte_size(values["checkpoint-buffer"].as<std::string>(), "--checkpoint-buffer");
+    }
+    if (values.count("kv-store") != 0) {
+        options.kv_store = values["kv-store"].as<std::string>();
+    }
+    options.fresh = values["fresh"].as<bool>();
+    if (values.count("time-limit") != 0) {
+        options.time_limit_s =
+            parse_duration(values["time-limit"].as<std::string>(), "--time-limit");
     }
     if (values.count("inject-fault") != 0) {
         options.inject_fault = parse_fault(values["inject-fault"].as<std::string>());

@@ -24,6 +24,7 @@ std::string LinkJob::serialize() const {
     out.put(known);
     out.put(known_ok);
     out.put(known_hash);
+    out.put(saved);
     return to_text(out.take());
 }
 
@@ -34,6 +35,7 @@ LinkJob LinkJob::deserialize(std::string const& payload) {
     in.get(job.known);
     in.get(job.known_ok);
     in.get(job.known_hash);
+    in.get(job.saved);
     return job;
 }
 

@@ -19,10 +19,14 @@ enum class LinkKind : std::int32_t {
     result,   ///< leader: io::serialize_result
     skipped,  ///< leader: the job has a result already (LinkSkip)
     stats,    ///< leader: LinkStats
+    epoch,    ///< leader: EpochContent, all of its segments on the disk
+    used,     ///< leader: a document of the KV store was used (payload: its last BlockKey)
+    stop,     ///< any rank: it was asked to stop; server: save and leave (payload: why)
     bye,      ///< leader: its replica is done
     job,      ///< server: answers a pull (LinkJob)
     end,      ///< server: answers a pull, there are no more jobs for this replica
     ack,      ///< server: a result line is on the disk
+    settled,  ///< server: the manifest of an epoch is on the disk, or could not be written
 };
 
 struct LinkRecord {
@@ -37,6 +41,7 @@ struct LinkJob {
     bool known = false;
     bool known_ok = false;
     std::string known_hash;
+    std::string saved;  ///< to_bytes() of the sequence that an earlier run saved, or empty
 
     [[nodiscard]] std::string serialize() const;
     static LinkJob deserialize(std::string const& payload);
@@ -49,9 +54,11 @@ struct LinkStats {
     std::int64_t prompt_tokens_expected = 0;  ///< of the jobs started, without what they share
     std::int64_t generated_tokens = 0;
     std::int64_t generated_tokens_expected =
-        0;                        ///< of the jobs started; corrected when one ends early
-    std::int64_t prefilling = 0;  ///< jobs in prefill now
-    std::int64_t decoding = 0;    ///< jobs in decode now
+        0;                         ///< of the jobs started; corrected when one ends early
+    std::int64_t prefilling = 0;   ///< jobs in prefill now
+    std::int64_t decoding = 0;     ///< jobs in decode now
+    double longest_epoch_s = 0.0;  ///< from its announcement to its manifest
+    std::int64_t entries_computed = 0;
 
     [[nodiscard]] std::string serialize() const;
     static LinkStats deserialize(std::string const& payload);

@@ -21,7 +21,7 @@ constexpr double kMiB = 1024.0 * 1024.0;
 
 double mib(std::int64_t bytes) { return static_cast<double>(bytes) / kMiB; }
 
-// The loader's scratch, the tokenizer, message buffers and the C++ runtime.
+// The loader's scratch, the tokenizer, message buffers, embeddings read ahead and the C++ runtime.
 constexpr std::int64_t kReserve = std::int64_t{96} << 20;
 
 RankMemory own_memory(ModelConfig const& config, model::Partition const& partition,
@@ -36,6 +36,12 @@ RankMemory own_memory(ModelConfig const& config, model::Partition const& partiti
     if (partition.last_stage) {
         memory.workspace +=
             kLogitRows * (partition.vocab.size() + 2 * config.hidden_dim) * dtype_bytes(DType::f32);
+    }
+    if (options.saves()) {
+        constexpr std::int64_t kDefaultBuffer = std::int64_t{256} << 20;
+        memory.checkpoint_buffer =
+            options.checkpoint_buffer.value_or(std::min(kDefaultBuffer, budget / 16));
+        memory.workspace += memory.checkpoint_buffer;
     }
     memory.bytes_per_block = kv::KvCache::bytes_per_block(
         kv_layout(config, partition, options.dtype, options.block_slots), partition.layers.size());
@@ -53,7 +59,7 @@ std::optional<std::string> find_problem(RankMemory const& memory, RunOptions con
             "the model does not fit: this rank needs {:.0f} MiB for weights and workspace, its "
             "share of the node's memory "
             "({}) is {:.0f} MiB; use more ranks for --spp or --tp, fewer ranks per node, a smaller "
-            "--chunk, or --dtype bf16",
+            "--chunk or --checkpoint-buffer, or --dtype bf16",
             mib(fixed), source, mib(memory.budget));
     }
     if (options.kv_bytes && fixed + *options.kv_bytes > memory.budget) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "io/job.hpp"
+#include "io/manifest.hpp"
 #include "schedule/step_inputs.hpp"
 #include "engine/job_link.hpp"
 
@@ -22,8 +23,9 @@ struct PreparedJob {
     io::Job job;
     std::string job_hash;
     Verdict verdict = Verdict::run;
-    std::optional<io::JobError> error;  ///< for Verdict::error
-    schedule::SequenceSpec spec;        ///< for Verdict::run; the id is given at admission
+    std::optional<io::JobError> error;       ///< for Verdict::error
+    schedule::SequenceSpec spec;             ///< for Verdict::run; the id is given at admission
+    std::optional<io::SavedSequence> saved;  ///< where the job goes on
 };
 
 /// Prepares jobs one after the other in a thread of its own, so that reading and tokenising the next documents overlaps

@@ -1,7 +1,6 @@
 #include "engine/rank_engine.hpp"
 
 #include "base/checked.hpp"
-#include "kernels/embedding.hpp"
 
 #include <span>
 #include <utility>
@@ -17,6 +16,9 @@ RankEngine::RankEngine(RankContext& context, std::int64_t max_rows)
     : context_(context),
       layers_(context, max_rows),
       hidden_(static_cast<std::size_t>(max_rows * context.weights.config.hidden_dim)) {
+    if (context.weights.partition.first_stage) {
+        source_.emplace(context);
+    }
     if (context.weights.partition.last_stage) {
         head_.emplace(context);
     }
@@ -35,8 +37,8 @@ std::optional<StepOutcome> RankEngine::submit(schedule::StepPlan const& plan,
             item.size();
     }
     StepBatch const batch = build_step_batch(plan, scheduler, context_.grid.coord().kvp);
-    if (context_.weights.partition.first_stage) {
-        embed(batch);
+    if (source_) {
+        source_->embed(plan, scheduler, batch, hidden_.data());
     } else {
         receive_hidden(batch);
     }
@@ -53,18 +55,6 @@ void RankEngine::scrub(schedule::StepPlan const& plan) {
         if (block.coordinate == context_.grid.coord().kvp) {
             context_.kv.scrub(block.pool_block);
         }
-    }
-}
-
-// Each rank looks up the tokens of its slice of the vocabulary and has zeros for the others: the sum is the embedding.
-void RankEngine::embed(StepBatch const& batch) {
-    model::WeightShard const& weights = context_.weights;
-    kernels::embedding(context_.exec, batch.tokens, weights.embedding.data(), weights.dtype,
-                       weights.partition.vocab, weights.config.hidden_dim, hidden_.data());
-    if (context_.grid.linear().size() > 1) {
-        ScopedTimer const timer(context_.counters.communication_s);
-        context_.grid.linear().all_reduce_sum(std::span(
-            hidden_.data(), static_cast<std::size_t>(batch.num_rows * weights.config.hidden_dim)));
     }
 }
 

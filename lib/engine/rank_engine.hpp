@@ -4,6 +4,7 @@
 #include "engine/layer_runner.hpp"
 #include "engine/output_head.hpp"
 #include "engine/rank_context.hpp"
+#include "engine/segment_source.hpp"
 #include "engine/step_outcome.hpp"
 
 #include <cstdint>
@@ -42,15 +43,15 @@ class RankEngine {
     };
 
     void scrub(schedule::StepPlan const& plan);
-    void embed(StepBatch const& batch);
     void receive_hidden(StepBatch const& batch);
     void send_hidden(StepBatch const& batch);
     void reap_sends();
 
     RankContext& context_;
     LayerRunner layers_;
-    std::optional<OutputHead> head_;  // last stage
-    std::vector<float> hidden_;       // [max_rows, D]
+    std::optional<SegmentSource> source_;  // first stage
+    std::optional<OutputHead> head_;       // last stage
+    std::vector<float> hidden_;            // [max_rows, D]
     std::deque<PendingSend> sends_;
 };
 

@@ -3,6 +3,7 @@
 #include "base/error.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 namespace longhaul::engine {
@@ -13,9 +14,11 @@ ReplicaLeader::ReplicaLeader(Options options, StepChannel& channel, JobLink& lin
       channel_(channel),
       link_(link),
       prepare_(prepare),
-      tokenizer_(tokenizer) {}
+      tokenizer_(tokenizer),
+      epochs_(options_.num_ranks, options_.save, options_.interval, Clock::now()) {}
 
-void ReplicaLeader::planned(schedule::StepPlan const& plan) {
+void ReplicaLeader::planned(schedule::StepPlan const& plan,
+                            schedule::ChunkScheduler const& scheduler) {
     PlannedStep& step = planned_.emplace_back();
     step.empty = plan.empty();
     step.inputs.step = plan.step;
@@ -29,6 +32,17 @@ void ReplicaLeader::planned(schedule::StepPlan const& plan) {
         bool const first = !job->second.started();
         job->second.planned(item, now);
         stats_.prompt_tokens_expected -= first ? job->second.shared_tokens() : 0;
+        schedule::Sequence const& sequence = scheduler.sequence(item.sequence);
+        if (options_.store && !item.decode && item.end == sequence.prompt_length()) {
+            note_document(sequence, job->second);
+        }
+    }
+    tokens_computed_ += plan.num_rows();
+    if (!plan.empty()) {
+        last_rows_ = plan.step;
+    }
+    if (plan.epoch) {
+        begin_epoch(plan, scheduler);
     }
     poll();
 }
@@ -38,6 +52,7 @@ void ReplicaLeader::poll() {
     handle_prepared();
     pull_jobs();
     handle_outcomes();
+    hand_on_epochs();
     publish_ready();
     send_stats();
     channel_.progress();
@@ -46,7 +61,8 @@ void ReplicaLeader::poll() {
 void ReplicaLeader::pull_jobs() {
     auto const in_hand = open_pulls_ + prepare_.num_pending() +
                          static_cast<std::int64_t>(ready_.size() + live_.size());
-    for (auto n = in_hand; n < options_.max_batch + options_.prefetch && !queue_ended_; ++n) {
+    bool const wanted = !queue_ended_ && !stop_wanted_;
+    for (auto n = in_hand; n < options_.max_batch + options_.prefetch && wanted; ++n) {
         link_.send(LinkKind::pull);
         ++open_pulls_;
     }
@@ -64,7 +80,13 @@ void ReplicaLeader::handle_link() {
                 queue_ended_ = true;
                 break;
             case LinkKind::ack:
-                --unacknowledged_;
+                unacknowledged_.pop_front();
+                break;
+            case LinkKind::settled:
+                epochs_.settled(Clock::now());
+                break;
+            case LinkKind::stop:
+                stop_wanted_ = true;
                 break;
             default:
                 LH_ASSERT(false);
@@ -76,7 +98,11 @@ void ReplicaLeader::handle_prepared() {
     while (std::optional<PreparedJob> prepared = prepare_.poll()) {
         switch (prepared->verdict) {
             case PreparedJob::Verdict::run:
-                ready_.push_back(std::move(*prepared));
+                if (prepared->saved && prepared->saved->end != io::SavedEnd::none) {
+                    finish_saved(std::move(*prepared));
+                } else {
+                    ready_.push_back(std::move(*prepared));
+                }
                 break;
             case PreparedJob::Verdict::error:
                 send_result(
@@ -92,8 +118,18 @@ void ReplicaLeader::handle_prepared() {
     }
 }
 
+// The job had ended when it was saved, only its result was not on the disk.
+void ReplicaLeader::finish_saved(PreparedJob prepared) {
+    io::SavedSequence const saved = *prepared.saved;
+    LiveJob job(std::move(prepared), options_.eos_tokens);
+    job.restore(saved, Clock::now());
+    send_result(job.finish(tokenizer_, options_.grid, options_.chunk), saved);
+}
+
 void ReplicaLeader::handle_outcomes() {
     while (std::optional<StepOutcome> const outcome = channel_.poll_outcome()) {
+        capture_state(outcome->step);
+        last_outcome_ = outcome->step;
         auto const offset = static_cast<std::size_t>(outcome->step - next_publish_);
         LH_ASSERT(outcome->step >= next_publish_ && offset < planned_.size());
         PlannedStep& step = planned_[offset];
@@ -106,6 +142,9 @@ void ReplicaLeader::handle_outcomes() {
             handle_scores(score, step.inputs);
         }
     }
+    if (last_outcome_ == last_rows_) {
+        capture_state(std::numeric_limits<StepIndex>::max());
+    }
 }
 
 void ReplicaLeader::handle_sample(SampleOutcome const& sample, schedule::StepInputs& inputs) {
@@ -117,6 +156,7 @@ void ReplicaLeader::handle_sample(SampleOutcome const& sample, schedule::StepInp
         fail_job(sample.sequence, inputs);
         return;
     }
+    store_document(job->second);
     ++stats_.generated_tokens;
     schedule::EndReason const end = job->second.add_token(sample, Clock::now());
     inputs.tokens.push_back({sample.sequence, sample.index, sample.token, end});
@@ -136,6 +176,7 @@ void ReplicaLeader::handle_scores(ScoreOutcome const& score, schedule::StepInput
     }
     schedule::EndReason const end = job->second.add_scores(score, Clock::now());
     if (end != schedule::EndReason::none) {
+        store_document(job->second);
         inputs.ended.push_back({score.sequence, end});
         finish_job(score.sequence);
     }
@@ -144,24 +185,26 @@ void ReplicaLeader::handle_scores(ScoreOutcome const& score, schedule::StepInput
 void ReplicaLeader::finish_job(SequenceId id) {
     auto const job = live_.find(id);
     stats_.generated_tokens_expected -= job->second.max_tokens() - job->second.num_generated();
-    send_result(job->second.finish(tokenizer_, options_.grid, options_.chunk));
+    std::optional<io::SavedSequence> state;
+    if (epochs_.enabled()) {
+        state = job->second.save(0, Clock::now());
+    }
+    send_result(job->second.finish(tokenizer_, options_.grid, options_.chunk), std::move(state));
     live_.erase(job);
 }
 
 void ReplicaLeader::fail_job(SequenceId id, schedule::StepInputs& inputs) {
     auto const job = live_.find(id);
     stats_.generated_tokens_expected -= job->second.max_tokens() - job->second.num_generated();
-    send_result(job->second.fail(
-        {"non_finite",
-         "the model's output is not finite (NaN or infinity) for this input; check the weights, "
-         "or run it with --dtype f32 and another --output"}));
+    send_result(job->second.fail(job->second.non_finite_error()));
     live_.erase(job);
     inputs.ended.push_back({id, schedule::EndReason::failed});
 }
 
-void ReplicaLeader::send_result(io::JobResult const& result) {
+void ReplicaLeader::send_result(io::JobResult const& result,
+                                std::optional<io::SavedSequence> state) {
     link_.send(LinkKind::result, io::serialize_result(result));
-    ++unacknowledged_;
+    unacknowledged_.push_back(std::move(state));
 }
 
 bool ReplicaLeader::finished() const {
@@ -170,27 +213,38 @@ bool ReplicaLeader::finished() const {
         std::any_of(planned_.begin(), planned_.end(),
                     [](PlannedStep const& step) { return !step.empty && !step.outcome_known; });
     return !outcomes_open && queue_ended_ && open_pulls_ == 0 && prepare_.num_pending() == 0 &&
-           ready_.empty() && live_.empty() && unacknowledged_ == 0;
+           ready_.empty() && live_.empty() && unacknowledged_.empty() && documents_.empty() &&
+           !epochs_.busy();
 }
 
 bool ReplicaLeader::can_publish() const {
-    if (planned_.empty() || end_published_) {
+    if (planned_.empty() || end_published_ || stop_published_) {
         return false;
     }
     PlannedStep const& step = planned_.front();
     if (!step.empty) {
         return step.outcome_known;
     }
-    return !live_.empty() || !ready_.empty() || finished();
+    bool const room = static_cast<std::int64_t>(live_.size()) < options_.max_batch;
+    bool const store = !documents_.empty() && !epochs_.busy();
+    return (!live_.empty() && !all_wait_for_loads()) || (room && !ready_.empty()) || store ||
+           finished() || stop_wanted_;
 }
 
 void ReplicaLeader::publish_ready() {
     while (can_publish()) {
+        bool const empty = planned_.front().empty;
         schedule::StepInputs inputs = std::move(planned_.front().inputs);
         planned_.pop_front();
+        announce_loaded(inputs);
+        announce_epoch(inputs);
         announce_jobs(inputs);
         inputs.leader_time_s = std::chrono::duration<double>(Clock::now() - start_).count();
         inputs.end = finished();
+        bool const news = !inputs.tokens.empty() || !inputs.ended.empty() ||
+                          !inputs.admissions.empty() || !inputs.loaded.empty() || inputs.epoch ||
+                          inputs.stop;
+        quiet_steps_ = news || !empty ? 0 : quiet_steps_ + 1;
         end_published_ = inputs.end;
         ++next_publish_;
         channel_.publish(std::move(inputs));
@@ -198,7 +252,8 @@ void ReplicaLeader::publish_ready() {
 }
 
 void ReplicaLeader::announce_jobs(schedule::StepInputs& inputs) {
-    while (!ready_.empty() && static_cast<std::int64_t>(live_.size()) < options_.max_batch) {
+    while (!ready_.empty() && static_cast<std::int64_t>(live_.size()) < options_.max_batch &&
+           !stop_wanted_) {
         PreparedJob prepared = std::move(ready_.front());
         ready_.pop_front();
         SequenceId const id = next_id_++;
@@ -207,7 +262,17 @@ void ReplicaLeader::announce_jobs(schedule::StepInputs& inputs) {
         ++stats_.jobs_started;
         stats_.generated_tokens_expected += prepared.spec.max_new_tokens;
         stats_.prompt_tokens_expected += static_cast<std::int64_t>(prepared.spec.prompt.size());
-        live_.emplace(id, LiveJob(std::move(prepared), options_.eos_tokens));
+        if (prepared.spec.load_entries > 0) {
+            loads_[id] = {prepared.spec.load_entries,
+                          static_cast<std::int64_t>(prepared.spec.prompt.size()), prepared.spec.cut,
+                          prepared.spec.load_entries, 0};
+        }
+        std::optional<io::SavedSequence> const saved = std::move(prepared.saved);
+        LiveJob& job =
+            live_.emplace(id, LiveJob(std::move(prepared), options_.eos_tokens)).first->second;
+        if (saved) {
+            job.restore(*saved, Clock::now());
+        }
     }
 }
 
@@ -227,13 +292,15 @@ void ReplicaLeader::count_phases() {
     for (auto const& [id, job] : live_) {
         stats_.decoding += job.num_generated() > 0 ? 1 : 0;
     }
+    stats_.longest_epoch_s = epochs_.longest_s();
+    stats_.entries_computed = tokens_computed_;
     stats_.prefilling = static_cast<std::int64_t>(live_.size()) - stats_.decoding;
 }
 
 void ReplicaLeader::say_goodbye() {
     count_phases();
     link_.send(LinkKind::stats, stats_.serialize());
-    link_.send(LinkKind::bye);
+    link_.send(LinkKind::bye, stop_published_ ? "stopped" : "");
     link_.drain();
 }
 

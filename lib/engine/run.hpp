@@ -19,12 +19,15 @@ struct RunObserver {
     std::function<void(report::ProgressCounters const&, report::RunSummary const&)> finished;
     /// Called on every rank when it begins a step that has rows, before its first layer (tracing).
     std::function<void(schedule::StepPlan const&)> step_begun;
+    /// Asked often on every rank, from several threads: whether this process was told to stop (a signal).
+    std::function<bool()> stop_requested;
 };
 
 /// The main job: reads the queue, runs every job through the model on the process grid, appends one result per job.
 ///
 /// Collective  over `world`; `node` says where this rank runs
-/// Returns     the exit code, equal on all ranks: 0 all jobs done, 1 some jobs failed
+/// Returns     the exit code, equal on all ranks: 0 all jobs done, 1 some jobs failed, 75 stopped early and saved: the same
+///             command, on any grid, goes on
 /// Errors      SetupFailed, the same on all ranks, before any job ran. Any later exception is fatal for the whole run and is
 ///             not caught here (lib/README.md, error policy).
 [[nodiscard]] int run(comm::Communicator& world, comm::NodeInfo const& node,

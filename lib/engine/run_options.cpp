@@ -11,6 +11,14 @@ std::string optional_text(std::optional<std::int64_t> value) {
 
 }  // namespace
 
+std::string describe(CheckpointEvery const& every) {
+    if (every.off()) {
+        return "off";
+    }
+    return every.seconds ? fmt::format("{}s", *every.seconds)
+                         : fmt::format("{}-tokens", *every.tokens);
+}
+
 char const* kv_policy_name(schedule::KvPolicy policy) {
     switch (policy) {
         case schedule::KvPolicy::striped:
@@ -36,11 +44,16 @@ std::string RunOptions::describe() const {
         "model={} queue={} output={} replicas={} spp={} kvp={} tp={} chunk={} max-batch={} "
         "block-slots={} kv-policy={} "
         "kvp-weights={} kv-memory={} dtype={} backend={} threads={} deterministic={} "
-        "retry-errors={}",
+        "retry-errors={} checkpoint={} checkpoint-every={} checkpoint-buffer={} kv-store={} "
+        "fresh={} "
+        "time-limit={}",
         model.string(), queue.string(), output.string(), optional_text(replicas),
         optional_text(spp), optional_text(kvp), optional_text(tp), chunk, max_batch, block_slots,
         kv_policy_name(kv_policy), weight_storage_name(kvp_weights), optional_text(kv_bytes),
-        dtype_name(dtype), backend_name(backend), threads, deterministic, retry_errors);
+        dtype_name(dtype), backend_name(backend), threads, deterministic, retry_errors,
+        checkpoint_folder().string(), engine::describe(checkpoint_every),
+        optional_text(checkpoint_buffer), kv_store ? kv_store->string() : "none", fresh,
+        time_limit_s ? fmt::format("{}s", *time_limit_s) : "none");
 }
 
 }  // namespace longhaul::engine

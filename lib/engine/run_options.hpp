@@ -12,10 +12,25 @@
 
 namespace longhaul::engine {
 
-/// A failure to rehearse: `rank` throws when it comes to `step`, or during set-up where step is -1.
+/// A failure to rehearse.
 struct FaultInjection {
+    enum class Place {
+        setup,          ///< `rank` throws during set-up
+        step,           ///< `rank` throws when it comes to step `number`
+        before_result,  ///< world rank 0 kills itself before it writes its `number`-th result (from 1 on)
+        after_result  ///< when the line is on the disk, and nobody knows yet
+    };
     int rank = 0;
-    StepIndex step = -1;
+    Place place = Place::setup;
+    std::int64_t number = 0;
+};
+
+/// How often a run saves what it has. Neither: never, and an old checkpoint is only read.
+struct CheckpointEvery {
+    std::optional<double> seconds = 120.0;
+    std::optional<std::int64_t> tokens;  ///< computed by a replica
+
+    [[nodiscard]] bool off() const { return !seconds && !tokens; }
 };
 
 /// Everything the user can ask of `longhaul run`. Equal on all ranks.
@@ -42,12 +57,29 @@ struct RunOptions {
     int threads = 0;  ///< per rank; 0: the node's cores divided by its ranks
     bool deterministic = false;
     bool retry_errors = false;
+
+    std::optional<std::filesystem::path> checkpoint;  ///< default: OUTPUT/checkpoint
+    CheckpointEvery checkpoint_every;
+    std::optional<std::int64_t>
+        checkpoint_buffer;  ///< bytes per rank; default: 256 MiB, but at most 1/16 of its memory
+    std::optional<std::filesystem::path> kv_store;  ///< finished prefills are kept there
+    bool fresh = false;                             ///< an old checkpoint is removed
+    std::optional<double> time_limit_s;             ///< the run saves and ends before
+
     std::optional<FaultInjection> inject_fault;
+
+    [[nodiscard]] std::filesystem::path checkpoint_folder() const {
+        return checkpoint ? *checkpoint : output / "checkpoint";
+    }
+
+    /// Whether KV cache is written at all.
+    [[nodiscard]] bool saves() const { return !checkpoint_every.off() || kv_store; }
 
     /// Flat text of all of the above, for comparison between ranks and for run.json.
     [[nodiscard]] std::string describe() const;
 };
 
+[[nodiscard]] std::string describe(CheckpointEvery const& every);
 [[nodiscard]] char const* kv_policy_name(schedule::KvPolicy policy);
 [[nodiscard]] char const* weight_storage_name(model::WeightStorage storage);
 [[nodiscard]] char const* backend_name(kernels::Backend backend);

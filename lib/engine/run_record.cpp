@@ -50,7 +50,8 @@ Json memory_of_ranks(MemoryPlan const& plan, comm::GridShape const& shape) {
 }  // namespace
 
 std::string run_record(RunSetup& setup, RunOptions const& options, StepCounters const& counters,
-                       report::RunSummary const& summary, double wall_s) {
+                       report::ProgressCounters const& progress, report::RunSummary const& summary,
+                       double wall_s) {
     auto const ended = std::chrono::system_clock::now();
     auto const took = std::chrono::duration_cast<std::chrono::system_clock::duration>(
         std::chrono::duration<double>(wall_s));
@@ -81,8 +82,13 @@ std::string run_record(RunSetup& setup, RunOptions const& options, StepCounters 
                       {"skipped", summary.jobs_skipped}};
     record["tokens"] = {{"prompt", summary.prompt_tokens},
                         {"shared", summary.shared_tokens},
-                        {"generated", summary.generated_tokens}};
+                        {"generated", summary.generated_tokens},
+                        {"computed", progress.entries_computed}};
     record["timings_s"] = {{"wall", wall_s}, {"load", setup.load_s}, {"steps", counters.total_s}};
+    if (setup.checkpointer) {
+        record["checkpoint"] = {{"bytes_written", setup.checkpointer->bytes_written()},
+                                {"stalled_s", setup.checkpointer->stalled_s()}};
+    }
     record["rank0"] = {{"steps", counters.steps},
                        {"empty_steps", counters.empty_steps},
                        {"prefill_rows", counters.prefill_rows},

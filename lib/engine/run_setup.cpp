@@ -2,6 +2,7 @@
 
 #include "base/error.hpp"
 #include "comm/agree.hpp"
+#include "engine/checkpoint_setup.hpp"
 #include "engine/run.hpp"
 #include "engine/step_counters.hpp"
 
@@ -44,7 +45,7 @@ std::string describe_model(io::ModelFile const& file) {
 void open_model(RunSetup& setup, comm::Communicator& world, RunOptions const& options) {
     comm::agree_on(world, [&] {
         check_options(options);
-        if (options.inject_fault && options.inject_fault->step < 0 &&
+        if (options.inject_fault && options.inject_fault->place == FaultInjection::Place::setup &&
             options.inject_fault->rank == world.rank()) {
             throw std::runtime_error("rehearsed failure during set-up (--inject-fault)");
         }
@@ -84,12 +85,12 @@ void open_queue_and_output(RunSetup& setup, RunOptions const& options) {
     comm::agree_on(setup.grid->world(), [&] {
         if (setup.is_leader()) {
             setup.text.emplace(make_text_model(*setup.file));
+            setup.identity = {setup.file->fingerprint(), dtype_name(options.dtype),
+                              setup.text->fingerprint(), setup.file->config().name};
         }
         if (setup.is_server()) {
             setup.queue = std::make_unique<io::QueueReader>(options.queue);
-            io::RunIdentity const identity{setup.file->fingerprint(), dtype_name(options.dtype),
-                                           setup.text->fingerprint(), setup.file->config().name};
-            setup.output = std::make_unique<io::OutputDir>(options.output, identity);
+            setup.output = std::make_unique<io::OutputDir>(options.output, setup.identity);
         }
     });
 }
@@ -127,6 +128,7 @@ RunSetup set_up(comm::Communicator& world, comm::NodeInfo const& node, RunOption
     setup.scheduling.kv.capacity = setup.memory.capacity;
     open_queue_and_output(setup, options);
     load_weights(setup, options);
+    open_checkpoint(setup, options, observer);
     comm::agree_on(world, [&] {
         if (setup.is_server()) {
             setup.output->write_state(io::RunState::running, "started");

@@ -1,5 +1,6 @@
 #include "engine/step_channel.hpp"
 
+#include "base/bytes.hpp"
 #include "base/error.hpp"
 
 #include <algorithm>
@@ -10,6 +11,8 @@ namespace {
 
 constexpr int kInputsTag = 1;
 constexpr int kOutcomeTag = 2;
+constexpr int kEpochTag = 3;
+constexpr int kLoadTag = 4;
 
 }  // namespace
 
@@ -28,15 +31,19 @@ void StepChannel::publish(schedule::StepInputs inputs) {
     own_inputs_.push_back(std::move(inputs));
 }
 
-schedule::StepInputs StepChannel::await_inputs(StepIndex step) {
-    schedule::StepInputs inputs;
-    if (is_leader()) {
-        LH_EXPECT(!own_inputs_.empty());
-        inputs = std::move(own_inputs_.front());
-        own_inputs_.pop_front();
-    } else {
-        inputs = schedule::StepInputs::deserialize(control_.receive(0, kInputsTag).data);
+bool StepChannel::has_inputs() {
+    if (!is_leader() && own_inputs_.empty()) {
+        if (std::optional<comm::Message> const message = control_.try_receive(0, kInputsTag)) {
+            own_inputs_.push_back(schedule::StepInputs::deserialize(message->data));
+        }
     }
+    return !own_inputs_.empty();
+}
+
+schedule::StepInputs StepChannel::take_inputs(StepIndex step) {
+    LH_EXPECT(!own_inputs_.empty());
+    schedule::StepInputs inputs = std::move(own_inputs_.front());
+    own_inputs_.pop_front();
     LH_ASSERT(inputs.step == step);
     return inputs;
 }
@@ -48,9 +55,41 @@ void StepChannel::report(StepOutcome outcome) {
         own_outcomes_.push_back(std::move(outcome));
         return;
     }
+    send_to_leader(outcome.serialize(), kOutcomeTag);
+}
+
+void StepChannel::send_to_leader(std::vector<std::byte> data, int tag) {
     PendingSend& send = sends_.emplace_back();
-    send.data = outcome.serialize();
-    send.requests.push_back(control_.isend(send.data, 0, kOutcomeTag));
+    send.data = std::move(data);
+    send.requests.push_back(control_.isend(send.data, 0, tag));
+}
+
+void StepChannel::report(EpochReport const& report) {
+    LH_EXPECT(!is_leader());
+    send_to_leader(report.serialize(), kEpochTag);
+}
+
+void StepChannel::report(LoadReport const& report) {
+    LH_EXPECT(!is_leader());
+    ByteWriter out;
+    out.put(report);
+    send_to_leader(out.take(), kLoadTag);
+}
+
+std::optional<EpochReport> StepChannel::poll_epoch_report() {
+    if (control_.size() == 1) {
+        return std::nullopt;
+    }
+    std::optional<comm::Message> const message = control_.try_receive(comm::kAnySource, kEpochTag);
+    return message ? std::optional(EpochReport::deserialize(message->data)) : std::nullopt;
+}
+
+std::optional<LoadReport> StepChannel::poll_load_report() {
+    if (control_.size() == 1) {
+        return std::nullopt;
+    }
+    std::optional<comm::Message> const message = control_.try_receive(comm::kAnySource, kLoadTag);
+    return message ? std::optional(ByteReader(message->data).get<LoadReport>()) : std::nullopt;
 }
 
 std::optional<StepOutcome> StepChannel::poll_outcome() {

@@ -2,6 +2,7 @@
 
 #include "comm/backoff.hpp"
 #include "schedule/chunk_scheduler.hpp"
+#include "engine/checkpointer.hpp"
 #include "engine/rank_engine.hpp"
 #include "engine/replica_leader.hpp"
 #include "engine/run_options.hpp"
@@ -19,13 +20,18 @@ struct StepLoop {
     RankEngine& engine;
     schedule::ChunkScheduler& scheduler;
     StepChannel& channel;
-    ReplicaLeader* leader = nullptr;  ///< on the first rank of the replica
+    ReplicaLeader* leader = nullptr;       ///< on the first rank of the replica
+    Checkpointer* checkpointer = nullptr;  ///< where something is saved or loaded
     StepCounters& counters;
     std::int64_t lag = 1;  ///< steps in flight: spp
     comm::BackoffPolicy backoff;
     std::optional<StepIndex> fail_at;                           ///< rehearsed failure
     std::function<void(schedule::StepPlan const&)> step_begun;  ///< may be empty
+    std::function<void()> watch;  ///< called often: looks after signals; may be empty
 };
+
+/// Lets transfers, reports and the leader advance; never waits. Called between layers and while waiting.
+void let_things_advance(StepLoop& loop);
 
 /// Runs steps until the leader announces the end. Plan k depends only on the inputs of steps <= k - lag, so stage 0 starts
 /// step k while later stages still work on k - 1 ... k - lag + 1. Collective over the replica.

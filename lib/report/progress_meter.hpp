@@ -22,6 +22,8 @@ struct ProgressCounters {
     std::int64_t prompt_tokens_expected = 0;
     std::int64_t generated_tokens = 0;
     std::int64_t generated_tokens_expected = 0;
+
+    std::int64_t entries_computed = 0;  ///< by all replicas, of prompts and of what was generated
 };
 
 /// Turns counters into rates, a share and an end. Pure: time is an argument, in seconds from any start, and never runs back.

@@ -1,0 +1,133 @@
+#include "base/checked.hpp"
+#include "base/error.hpp"
+#include "base/log.hpp"
+#include "io/checkpoint_load.hpp"
+#include "io/kv_segment_writer.hpp"
+#include "io/output_dir_files.hpp"
+#include "kv/block_copy.hpp"
+#include "engine/checkpointer.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace longhaul::engine {
+
+// Runs in the writer's thread.
+Checkpointer::WriteDone Checkpointer::write(WriteTask task) const {
+    WriteDone done;
+    done.segment = task.segment;
+    std::vector<io::KvSegmentBlock> blocks;
+    for (Copy const& copy : task.copies) {
+        blocks.push_back(copy.block);
+    }
+    std::vector<std::span<std::byte const>> data;
+    for (Copy const& copy : task.copies) {
+        data.emplace_back(copy.data);
+    }
+    std::filesystem::path const path = options_.folder / task.name;
+    auto const bytes = static_cast<std::int64_t>(data.size()) * block_bytes_;
+    try {
+        // Asked first: a disk that is nearly full is not filled to its last byte.
+        if (std::optional<std::string> const warning =
+                io::warn_if_no_room(options_.folder, bytes)) {
+            done.failure = *warning;
+        } else {
+            done.info = io::write_kv_segment(path, options_.shape, std::move(blocks), data);
+            done.bytes = done.info.bytes;
+        }
+    } catch (io::IoError const& error) {
+        done.failure = error.what();
+    }
+    done.copies = std::move(task.copies);
+    return done;
+}
+
+void Checkpointer::begin_load(schedule::Sequence const& sequence,
+                              schedule::ChunkScheduler const& scheduler) {
+    std::int64_t const slots = kv_.layout().block_slots;
+    LoadTask task{sequence.spec.id, sequence.spec.load_entries, {}};
+    schedule::BlockTable const& table = scheduler.kv().table(sequence.spec.id);
+    // What another sequence has or loads is not loaded twice; the scheduler waits for it.
+    for (std::int64_t block = sequence.taken_over / slots; block * slots < task.entries; ++block) {
+        schedule::BlockRef const& place = table.blocks[static_cast<std::size_t>(block)];
+        if (place.coordinate == options_.coordinate) {
+            std::int64_t const here = std::min(slots, task.entries - block * slots);
+            task.blocks.push_back({key_of(sequence, block, here), block * slots, place.pool_block});
+        }
+    }
+    if (loader_) {
+        loader_->submit(std::move(task));
+        return;
+    }
+    std::int64_t const none = task.blocks.empty() ? task.entries : task.blocks.front().first_entry;
+    loaded_.push_back({task.sequence, none});
+}
+
+// Runs in the loader's thread. The blocks belong to a sequence that is in no plan before its report was answered.
+Checkpointer::LoadDone Checkpointer::load(LoadTask const& task) {
+    LoadDone done;
+    done.report = {task.sequence, task.entries};
+    std::vector<std::byte> canonical(static_cast<std::size_t>(block_bytes_));
+    auto const layer_bytes = static_cast<std::size_t>(kv::canonical_bytes(kv_.layout()));
+    for (LoadBlock const& block : task.blocks) {
+        done.problem = index_->read(block.key, canonical);
+        if (!done.problem.empty()) {
+            done.report.entries = block.first_entry;
+            break;
+        }
+        for (std::int64_t layer = 0; layer < options_.shape.layers.size(); ++layer) {
+            kv::pack_block(kv_.layout(),
+                           std::span(canonical).subspan(
+                               static_cast<std::size_t>(layer) * layer_bytes, layer_bytes),
+                           kv_.layer_pool(layer) + block.pool_block * kv_.layout().block_bytes());
+        }
+        done.loaded.push_back(block.key);
+        for (io::KvSegmentInfo const& source : index_->sources(block.key)) {
+            done.sources.push_back(source);
+        }
+        done.num_sources.push_back(done.sources.size());
+    }
+    return done;
+}
+
+// What was loaded need not be saved again while its old segments are named.
+void Checkpointer::handle_loaded() {
+    while (std::optional<LoadDone> done = loader_ ? loader_->poll() : std::nullopt) {
+        if (!done->problem.empty()) {
+            log::warn("{}: entries from {} on are computed again", done->problem,
+                      done->report.entries);
+        }
+        std::size_t source = 0;
+        for (std::size_t block = 0; block < done->loaded.size(); ++block) {
+            std::vector<std::int32_t> places;
+            for (; source < done->num_sources[block]; ++source) {
+                places.push_back(number_of(done->sources[source]));
+            }
+            if (!places.empty()) {
+                saved_[done->loaded[block]] = std::move(places);
+            }
+        }
+        loaded_.push_back(done->report);
+    }
+}
+
+std::int32_t Checkpointer::number_of(io::KvSegmentInfo const& info) {
+    auto const [found, is_new] =
+        segment_numbers_.try_emplace(info.name, static_cast<std::int32_t>(segments_.size()));
+    if (is_new) {
+        segments_.push_back({info, 0, true, false, false});
+    }
+    return found->second;
+}
+
+std::optional<LoadReport> Checkpointer::poll_load() {
+    handle_loaded();
+    if (loaded_.empty()) {
+        return std::nullopt;
+    }
+    LoadReport const report = loaded_.front();
+    loaded_.pop_front();
+    return report;
+}
+
+}  // namespace longhaul::engine
