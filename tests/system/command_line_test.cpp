@@ -17,7 +17,7 @@ class CommandLine : public ProgramTest {
 };
 
 TEST_F(CommandLine, Help) {
-    expect_text(longhaul({"--help"}), {"run", "inspect", "--version"});
+    expect_text(longhaul({"--help"}), {"run", "inspect", "queue", "--version"});
     expect_text(longhaul({"run", "--help"}),
                 {"--model", "--queue", "--output", "--replicas", "--spp", "--kvp", "--tp",
                  "--chunk", "--max-batch", "--kv-memory", "--dtype", "--deterministic",
@@ -121,6 +121,75 @@ TEST_F(CommandLine, InspectWrongly) {
     EXPECT_TRUE(failed_with(2, longhaul({"inspect", "results", "x"}), {"results"}));
     EXPECT_TRUE(failed_with(2, longhaul({"inspect", "model", "nowhere"}), {"nowhere"}));
     EXPECT_TRUE(failed_with(2, longhaul({"inspect", "queue", "nowhere"}), {"nowhere"}));
+}
+
+// A queue in parts, run apart and joined: the same results as the whole, in a folder in which there is nothing left to do.
+TEST_F(CommandLine, QueueSplitAndMerge) {
+    expect_text(longhaul({"queue", "--help"}), {"queue split", "queue merge", "Examples"});
+    write("story.txt", "a short story");
+    std::vector<Json> jobs{
+        {{"id", "b"}, {"kind", "document"}, {"path", "story.txt"}, {"max_tokens", 3}}};
+    for (int i = 0; i < 5; ++i) {
+        jobs.push_back(text_job("job-" + std::to_string(i), "words of " + std::to_string(i)));
+    }
+    write_queue(jobs);
+    auto const whole_queue = queue;
+    Words const options{"--dtype", "f32", "--deterministic"};
+    ASSERT_TRUE(ended_with(0, run({.options = options})));
+    Results const whole = results();
+    auto const parts = (folder() / "parts").string();
+    expect_text(longhaul({"queue", "split", queue.string(), "--parts", "2", "--output", parts}),
+                {"part-0.jsonl", "part-1.jsonl", "documents", "--array=0-1"});
+    Words merge{"queue", "merge"};
+    for (char const* const name : {"part-0", "part-1"}) {
+        queue = folder() / "parts" / (name + std::string(".jsonl"));
+        output = folder() / name;
+        ASSERT_TRUE(ended_with(0, run({.options = options})));
+        merge.push_back(output.string());
+    }
+    queue = whole_queue;
+    output = folder() / "all";
+    for (std::string const& word :
+         {std::string("--output"), output.string(), "--queue=" + queue.string()}) {
+        merge.push_back(word);
+    }
+    expect_text(longhaul(merge), {"6 results, 6 ok, 0 failed"});
+    for (auto const& [id, result] : whole.by_id) {
+        for (char const* const field :
+             {"text", "token_ids", "prompt_tokens", "finish_reason", "job_hash"}) {
+            EXPECT_EQ(results().by_id.at(id).at(field), result.at(field)) << id << " " << field;
+        }
+    }
+    EXPECT_EQ(results().lines.front().at("id"), "b") << "the order of the queue";
+    jobs.push_back(text_job("new"));
+    write_queue(jobs);
+    ProcessResult const incomplete = longhaul(merge);
+    EXPECT_TRUE(ended_with(1, incomplete));
+    EXPECT_NE(incomplete.out.find("1 without a result:\n  new"), std::string::npos)
+        << incomplete.out;
+    ASSERT_TRUE(ended_with(0, run({.options = options})));
+    EXPECT_EQ(read_json("run.json").at("jobs"), (Json{{"ok", 1}, {"failed", 0}, {"skipped", 6}}));
+}
+
+TEST_F(CommandLine, QueueWrongly) {
+    write_queue({text_job("a")});
+    std::string const parts = (folder() / "parts").string();
+    EXPECT_TRUE(failed_with(2, longhaul({"queue"}), {"queue --help"}));
+    EXPECT_TRUE(failed_with(2, longhaul({"queue", "mix"}), {"mix"}));
+    EXPECT_TRUE(failed_with(2, longhaul({"queue", "split", queue.string()}), {"is missing"}));
+    EXPECT_TRUE(failed_with(
+        2, longhaul({"queue", "split", queue.string(), "--output", parts, "--parts", "2x"}),
+        {"2x"}));
+    EXPECT_TRUE(failed_with(
+        2, longhaul({"queue", "split", queue.string(), "--output", parts, "--parts", "2"}),
+        {"1 document"}));
+    EXPECT_TRUE(
+        failed_with(2, longhaul({"queue", "split", queue.string(), "--part", "2"}), {"'--part'"}));
+    EXPECT_TRUE(
+        failed_with(2, longhaul({"queue", "merge", "--output", parts}), {"output folders"}));
+    EXPECT_TRUE(
+        failed_with(2, longhaul({"queue", "merge", "nowhere", "--output", parts}), {"nowhere"}));
+    EXPECT_TRUE(failed_with(2, longhaul({"queue", "merge", "x", "--output"}), {"needs a value"}));
 }
 
 // `longhaul run` alone is one rank, and says what it chose.

@@ -4,6 +4,7 @@
 #include "support/engine/engine_case.hpp"
 #include "support/engine/engine_runner.hpp"
 #include "support/engine/job_lines.hpp"
+#include "support/sanitizers.hpp"
 
 #include <gtest/gtest.h>
 
@@ -42,7 +43,8 @@ TEST(StopToken, EndsTheAnswerWhereverItComes) {
     JobLine ignoring = subject();
     ignoring.id = "ignoring";
     JobLine const after = generate_job("after", random_tokens(3, 20), 3);
-    for (std::size_t const place : {0U, 1U, 2U, 3U, 7U}) {
+    for (std::size_t const place :
+         kSanitized ? std::vector<std::size_t>{1} : std::vector<std::size_t>{0, 1, 2, 3, 7}) {
         TinyModelSpec model;
         model.eos_token = answer[place];
         auto const first = std::find(answer.begin(), answer.end(), model.eos_token);

@@ -38,6 +38,14 @@ engine::RunOptions EngineCase::options() const {
     options.dtype = dtype;
     options.backend = backend;
     options.threads = 1;
+    options.checkpoint_every.seconds.reset();
+    if (checkpoint_tokens > 0) {
+        options.checkpoint_every.tokens = checkpoint_tokens;
+    }
+    if (!kv_store.empty()) {
+        options.kv_store = kv_store;
+    }
+    options.checkpoint_buffer = std::int64_t{1} << 20;  // small, so that it fills
     options.deterministic = deterministic;
     return options;
 }

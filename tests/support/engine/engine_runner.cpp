@@ -68,12 +68,24 @@ int EngineRunner::run_rank(comm::Communicator& world, EngineCase const& which,
 EngineOutcome EngineRunner::run_on_loopback(EngineCase const& which,
                                             std::vector<JobLine> const& jobs,
                                             ObserverOfRank const& observer) {
-    return run_queue_on_loopback(which, next_run(jobs) / "queue.jsonl", observer);
+    return run_queue_on_loopback(which, new_queue(jobs), observer);
+}
+
+std::filesystem::path EngineRunner::new_queue(std::vector<JobLine> const& jobs) {
+    return next_run(jobs) / "queue.jsonl";
 }
 
 EngineOutcome EngineRunner::run_queue_on_loopback(EngineCase const& which,
                                                   std::filesystem::path const& queue,
                                                   ObserverOfRank const& observer) {
+    EngineOutcome outcome = go_on_on_loopback(which, queue, observer);
+    std::filesystem::remove_all(queue.string() + ".out");
+    return outcome;
+}
+
+EngineOutcome EngineRunner::go_on_on_loopback(EngineCase const& which,
+                                              std::filesystem::path const& queue,
+                                              ObserverOfRank const& observer) {
     std::filesystem::path const output = queue.string() + ".out";
     EngineOutcome outcome;
     comm::run_loopback(which.ranks(), [&](comm::Communicator& world) {
@@ -83,7 +95,6 @@ EngineOutcome EngineRunner::run_queue_on_loopback(EngineCase const& which,
         }
     });
     outcome.results = parse_results(output / "results.jsonl");
-    std::filesystem::remove_all(output);
     return outcome;
 }
 

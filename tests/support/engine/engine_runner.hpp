@@ -41,6 +41,13 @@ class EngineRunner {
                                                       std::filesystem::path const& queue,
                                                       ObserverOfRank const& observer = {});
 
+    /// A queue file of its own for the jobs.
+    [[nodiscard]] std::filesystem::path new_queue(std::vector<JobLine> const& jobs);
+    /// Runs a queue on loopback ranks and keeps what it leaves in QUEUE.out for the next run.
+    [[nodiscard]] EngineOutcome go_on_on_loopback(EngineCase const& which,
+                                                  std::filesystem::path const& queue,
+                                                  ObserverOfRank const& observer = {});
+
     /// Runs the jobs on the ranks of `world`. Collective; world.size() == which.ranks(); `jobs` are those of rank 0.
     [[nodiscard]] EngineOutcome run(comm::Communicator& world, EngineCase const& which,
                                     std::vector<JobLine> const& jobs,

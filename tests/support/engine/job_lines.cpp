@@ -12,7 +12,9 @@ namespace longhaul::test {
 
 std::string JobLine::to_json() const {
     nlohmann::ordered_json line{{"id", id}, {"kind", kind}};
-    if (tokens.empty()) {
+    if (!path.empty()) {
+        line["path"] = path;
+    } else if (tokens.empty()) {
         line["text"] = text;
     } else {
         line["token_ids"] = tokens;

@@ -9,12 +9,13 @@
 
 namespace longhaul::test {
 
-/// One line of a queue. Either tokens or text is set.
+/// One line of a queue. One of tokens, text and path is set.
 struct JobLine {
     std::string id;
     std::string kind = "document";
     std::vector<TokenId> tokens;
     std::string text;
+    std::string path;
     std::string prompt;
     std::int64_t max_tokens = 0;  ///< 0 leaves it out (kind score)
     double temperature = 0.0;

@@ -2,6 +2,7 @@
 
 #include "io/job_hash.hpp"
 #include "io/model_file.hpp"
+#include "schedule/block_keys.hpp"
 #include "support/models/tiny_model.hpp"
 
 #include <gtest/gtest.h>
@@ -48,7 +49,9 @@ class JobPreparerTest : public testing::Test {
         return job;
     }
 
-    static LinkJob link(io::Job const& job) { return {io::serialize_job(job), false, false, {}}; }
+    static LinkJob link(io::Job const& job) {
+        return {io::serialize_job(job), false, false, {}, {}};
+    }
 
     std::filesystem::path folder_;
     std::unique_ptr<io::ModelFile> file_;
@@ -95,7 +98,7 @@ TEST(PrefixKeys, StandForTheWholeUnitOfTheirBlock) {
     constexpr std::int64_t kBlock = 16;
     constexpr std::int64_t kUnit = 4;
     auto const keys = [](std::vector<TokenId> const& tokens) {
-        return prefix_keys(tokens, kBlock, kUnit);
+        return schedule::prefix_keys(tokens, kBlock, kUnit);
     };
     std::vector<TokenId> a(kBlock * 11);
     std::iota(a.begin(), a.end(), 100);
