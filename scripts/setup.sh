@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# setup.sh [--dev]   installs the Debian packages that longhaul needs (Debian 12).
-#   --dev   also clang, clang-format, clang-tidy, libFuzzer, gdb and shellcheck
+# setup.sh [--dev] [--slurm]   installs the Debian packages that longhaul needs (Debian 12).
+#   --slurm   also Slurm, for tests; its daemons stay off
+#   --dev     also clang, clang-format, clang-tidy, libFuzzer, gdb, shellcheck, h5py and Slurm
 # Quick when everything is there: apt is asked only for what is missing.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
@@ -14,11 +15,13 @@ packages=(
     bible-kjv bible-kjv-text
     python3 python3-pip python3-venv unzip curl ca-certificates
 )
-dev_packages=(clang clang-format clang-tidy libclang-rt-14-dev libomp-14-dev gdb shellcheck)
+dev_packages=(clang clang-format clang-tidy libclang-rt-14-dev libomp-14-dev gdb shellcheck python3-h5py)
+slurm_packages=(munge slurmctld slurmd slurm-client)
 
 for argument in "$@"; do
     case "$argument" in
-    --dev) packages+=("${dev_packages[@]}") ;;
+    --dev) packages+=("${dev_packages[@]}" "${slurm_packages[@]}") ;;
+    --slurm) packages+=("${slurm_packages[@]}") ;;
     -h | --help) print_help && exit 0 ;;
     *) die "unknown option '$argument' (see --help)" ;;
     esac
@@ -43,10 +46,32 @@ if [ "${#missing[@]}" -eq 0 ]; then
     exit 0
 fi
 
+# Debian starts a daemon as soon as its package is installed, and at every boot from then on. The tests start their own: during
+# the installation policy-rc.d forbids it, and the units of newly installed packages are switched off.
+daemons=(munge slurmctld slurmd)
+policy=/usr/sbin/policy-rc.d
+forbid_daemons() {
+    [ -e "$policy" ] ||
+        as_root sh -c "printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy && touch $policy.longhaul"
+}
+allow_daemons() {
+    [ ! -e "$policy.longhaul" ] || as_root rm -f "$policy" "$policy.longhaul"
+    local daemon
+    command -v systemctl >/dev/null || return 0
+    for daemon in "$@"; do
+        as_root systemctl disable --quiet "$daemon" || log "setup: could not switch $daemon off"
+    done
+}
+
 log "setup: installing ${missing[*]}"
 apt_get() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=120 "$@" </dev/null; }
 apt_get update -qq
 # Unpacking is long and dull; problems come on stderr.
+mapfile -t new_daemons < <(printf '%s\n' "${missing[@]}" | grep -xF "$(printf '%s\n' "${daemons[@]}")" || true)
+if [ "${#new_daemons[@]}" -gt 0 ]; then
+    trap 'allow_daemons "${new_daemons[@]}"' EXIT
+    forbid_daemons
+fi
 apt_get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 
 mapfile -t missing < <(missing_packages)
