@@ -24,25 +24,6 @@ constexpr int kMostScans = 8;
 /// A manifest vanished between listing and reading: world rank 0 has just written a younger one.
 struct FolderChanged {};
 
-// The bytes of a file, or the errno of the call that failed.
-std::variant<std::string, int> read_file(std::filesystem::path const& path) {
-    FileDescriptor const file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-    struct stat status {};
-    if (!file.valid() || ::fstat(file.get(), &status) != 0) return errno;
-    if (!S_ISREG(status.st_mode)) return EINVAL;
-    std::string bytes(static_cast<std::size_t>(status.st_size), '\0');
-    std::size_t filled = 0;
-    while (filled < bytes.size()) {
-        auto const got = ::read(file.get(), bytes.data() + filled, bytes.size() - filled);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return errno;
-        if (got == 0) break;
-        filled += static_cast<std::size_t>(got);
-    }
-    bytes.resize(filled);
-    return bytes;
-}
-
 void check_identity(std::filesystem::path const& folder, RunIdentity const& found,
                     RunIdentity const& now) {
     auto const check = [&](char const* what, std::string const& before, std::string const& wanted) {
@@ -82,7 +63,7 @@ class Scanner {
 
 void Scanner::take(EpochId const& id) {
     std::string const name = manifest_name(id);
-    auto const content = read_file(folder_ / name);
+    auto const content = read_whole_file(folder_ / name);
     if (int const* const error = std::get_if<int>(&content)) {
         if (*error == ENOENT) throw FolderChanged();
         complain(fmt::format("{} cannot be read ({}); what only it holds is computed again",

@@ -112,22 +112,4 @@ KvStoreLock::KvStoreLock(std::filesystem::path const& store, Kind kind, double p
 
 bool KvStoreLock::become_exclusive() { return ::flock(file_.get(), LOCK_EX | LOCK_NB) == 0; }
 
-std::variant<std::string, int> read_whole_file(std::filesystem::path const& path) {
-    FileDescriptor const file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-    struct stat status {};
-    if (!file.valid() || ::fstat(file.get(), &status) != 0) return errno;
-    if (!S_ISREG(status.st_mode)) return EINVAL;
-    std::string bytes(static_cast<std::size_t>(status.st_size), '\0');
-    std::size_t filled = 0;
-    while (filled < bytes.size()) {
-        auto const got = ::read(file.get(), bytes.data() + filled, bytes.size() - filled);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return errno;
-        if (got == 0) break;
-        filled += static_cast<std::size_t>(got);
-    }
-    bytes.resize(filled);
-    return bytes;
-}
-
 }  // namespace longhaul::io

@@ -44,7 +44,4 @@ class KvStoreLock {
     FileDescriptor file_;
 };
 
-/// The bytes of a file, or the errno of the call that failed.
-[[nodiscard]] std::variant<std::string, int> read_whole_file(std::filesystem::path const& path);
-
 }  // namespace longhaul::io

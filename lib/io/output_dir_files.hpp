@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 
 namespace longhaul::io {
 
@@ -57,5 +58,8 @@ void sync_folder(std::filesystem::path const& folder);
 /// failure the old one stays and the .tmp is removed.
 /// Errors      IoError
 void write_file_atomically(std::filesystem::path const& path, std::string_view content);
+
+/// The bytes of a file, or the errno of the call that failed.
+[[nodiscard]] std::variant<std::string, int> read_whole_file(std::filesystem::path const& path);
 
 }  // namespace longhaul::io

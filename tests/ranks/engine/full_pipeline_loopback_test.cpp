@@ -1,6 +1,7 @@
 // A pipeline that is really full, over loopback: stage 2 works on step k while stage 0 is at step k + 2.
 
 #include "ranks/engine/full_pipeline.hpp"
+#include "ranks/engine/signal.hpp"
 #include "support/engine/compare_results.hpp"
 #include "support/engine/engine_case.hpp"
 #include "support/engine/engine_runner.hpp"
@@ -19,27 +20,6 @@
 
 namespace longhaul::test {
 namespace {
-
-constexpr std::chrono::seconds kLimit(20);
-
-/// One-time signal between rank threads.
-class Signal {
-  public:
-    void set() {
-        std::scoped_lock const lock(mutex_);
-        set_ = true;
-        changed_.notify_all();
-    }
-    [[nodiscard]] bool wait() {
-        std::unique_lock lock(mutex_);
-        return changed_.wait_for(lock, kLimit, [this] { return set_; });
-    }
-
-  private:
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    bool set_ = false;
-};
 
 EngineCase three_stages() {
     EngineCase which;

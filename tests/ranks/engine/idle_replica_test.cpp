@@ -1,6 +1,7 @@
 // A queue that comes slowly: a replica that has run dry holds its step loop, its results are written all the same, and it
 // goes on when a job for it appears. A short queue is spread over the replicas.
 
+#include "ranks/engine/signal.hpp"
 #include "support/engine/compare_results.hpp"
 #include "support/engine/engine_case.hpp"
 #include "support/engine/engine_runner.hpp"
@@ -24,27 +25,6 @@ namespace longhaul::test {
 namespace {
 
 constexpr std::chrono::seconds kLimit(20);
-
-/// One-time signal between threads.
-class Signal {
-  public:
-    void set() {
-        {
-            std::scoped_lock const lock(mutex_);
-            set_ = true;
-        }
-        changed_.notify_all();
-    }
-    [[nodiscard]] bool wait() {
-        std::unique_lock lock(mutex_);
-        return changed_.wait_for(lock, kLimit, [this] { return set_; });
-    }
-
-  private:
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    bool set_ = false;
-};
 
 [[nodiscard]] bool wait_until(std::function<bool()> const& condition) {
     auto const limit = std::chrono::steady_clock::now() + kLimit;

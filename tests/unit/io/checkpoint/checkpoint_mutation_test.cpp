@@ -1,4 +1,5 @@
 #include "io/checkpoint_dir.hpp"
+#include "support/folder_mutation.hpp"
 #include "unit/io/checkpoint/checkpoint_support.hpp"
 
 #include <gtest/gtest.h>
@@ -12,7 +13,8 @@ namespace {
 
 constexpr std::int64_t kMutations = 400;
 
-using Contents = std::map<std::string, std::string>;
+using test::Contents;
+using test::mutated;
 
 /// Two replicas, two epochs each, in a folder of its own.
 class Original {
@@ -51,43 +53,6 @@ class Original {
     Contents contents_;
     std::vector<SavedSequence> sequences_;
 };
-
-std::string any_name(Contents const& contents, std::mt19937_64& random) {
-    auto place = contents.begin();
-    std::advance(place, below(random, static_cast<std::int64_t>(contents.size())));
-    return place->first;
-}
-
-Contents mutated(Contents contents, std::mt19937_64& random) {
-    std::string const name = any_name(contents, random);
-    std::string& content = contents[name];
-    auto const size = std::max<std::int64_t>(static_cast<std::int64_t>(content.size()), 1);
-    content.resize(static_cast<std::size_t>(size));
-    switch (below(random, 6)) {
-        case 0: {
-            auto& byte = content[static_cast<std::size_t>(below(random, size))];
-            byte = static_cast<char>(byte ^ (1 << below(random, 8)));
-            break;
-        }
-        case 1:
-            content.resize(static_cast<std::size_t>(below(random, size)));
-            break;
-        case 2:
-            content += std::string(static_cast<std::size_t>(1 + below(random, 50)), '\0');
-            break;
-        case 3:
-            contents.erase(name);
-            break;
-        case 4:
-            std::swap(content, contents[any_name(contents, random)]);
-            break;
-        default:  // a block of a file that never reached the disk
-            for (std::int64_t i = below(random, size), end = std::min(i + 64, size); i < end; ++i) {
-                content[static_cast<std::size_t>(i)] = '\0';
-            }
-    }
-    return contents;
-}
 
 // What must be named: a changed manifest, and a segment of another size that a whole manifest needs. A file that is gone
 // altogether is not missed unless something names it; contents of segments are for their readers.

@@ -1,6 +1,7 @@
 // Damaged stores: what is wrong is named, and nothing else than what was added comes out.
 #include "base/error.hpp"
 #include "io/kv_segment_reader.hpp"
+#include "support/folder_mutation.hpp"
 #include "unit/io/kv_store/store_support.hpp"
 
 #include <algorithm>
@@ -11,11 +12,8 @@ namespace {
 
 constexpr std::int64_t kMutations = 200;
 
-using Contents = std::map<std::string, std::string>;
-
-std::int64_t below(std::mt19937_64& random, std::int64_t limit) {
-    return std::uniform_int_distribution<std::int64_t>(0, limit - 1)(random);
-}
+using test::Contents;
+using test::mutated;
 
 class Original {
   public:
@@ -50,43 +48,6 @@ class Original {
     std::vector<StoredKvEntry> entries_;
     Contents contents_;
 };
-
-std::string any_name(Contents const& contents, std::mt19937_64& random) {
-    auto place = contents.begin();
-    std::advance(place, below(random, static_cast<std::int64_t>(contents.size())));
-    return place->first;
-}
-
-Contents mutated(Contents contents, std::mt19937_64& random) {
-    std::string const name = any_name(contents, random);
-    std::string& content = contents[name];
-    auto const size = std::max<std::int64_t>(static_cast<std::int64_t>(content.size()), 1);
-    content.resize(static_cast<std::size_t>(size));
-    switch (below(random, 6)) {
-        case 0: {
-            auto& byte = content[static_cast<std::size_t>(below(random, size))];
-            byte = static_cast<char>(byte ^ (1 << below(random, 8)));
-            break;
-        }
-        case 1:
-            content.resize(static_cast<std::size_t>(below(random, size)));
-            break;
-        case 2:
-            content += std::string(static_cast<std::size_t>(1 + below(random, 50)), '\0');
-            break;
-        case 3:
-            contents.erase(name);
-            break;
-        case 4:
-            std::swap(content, contents[any_name(contents, random)]);
-            break;
-        default:
-            for (std::int64_t i = below(random, size), end = std::min(i + 64, size); i < end; ++i) {
-                content[static_cast<std::size_t>(i)] = '\0';
-            }
-    }
-    return contents;
-}
 
 // Whether all blocks of a store's segments read as what the original has under the same name.
 void expect_original_blocks(KvStore const& store, KvSegmentInfo const& info,
