@@ -10,6 +10,10 @@
 #include "engine/step_channel.hpp"
 #include "engine/step_loop.hpp"
 
+#include <charconv>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -20,6 +24,19 @@ namespace {
 
 /// EX_TEMPFAIL: try again later.
 constexpr int kExitRequeue = 75;
+
+// Newer versions of Slurm say when a job's time is over.
+std::optional<double> slurm_time_left() {
+    char const* const text = std::getenv("SLURM_JOB_END_TIME");
+    std::int64_t end = 0;
+    if (text == nullptr || std::from_chars(text, text + std::strlen(text), end).ec != std::errc{}) {
+        return std::nullopt;
+    }
+    auto const left =
+        std::chrono::system_clock::from_time_t(end) - std::chrono::system_clock::now();
+    double const seconds = std::chrono::duration<double>(left).count();
+    return seconds > 0.0 ? std::optional(seconds) : std::nullopt;
+}
 
 /// What only the first rank of a replica has.
 struct LeaderParts {
@@ -72,7 +89,7 @@ struct ServerParts {
         server.replicas = static_cast<int>(shape.replicas);
         server.ranks_per_replica = static_cast<int>(shape.spp * shape.kvp * shape.tp);
         server.retry_errors = options.retry_errors;
-        server.time_limit_s = options.time_limit_s;
+        server.time_limit_s = options.time_limit_s ? options.time_limit_s : slurm_time_left();
         server.stop_requested = observer.stop_requested;
         server.begun = begun;
         server.chunking =
