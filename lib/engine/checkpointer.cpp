@@ -30,7 +30,7 @@ Checkpointer::Checkpointer(Options options, kv::KvCache& kv, std::unique_ptr<Seg
         writer_.emplace([this](WriteTask task) { return write(std::move(task)); });
     }
     if (index_ != nullptr) {
-        loader_.emplace([this](LoadTask task) { return load(task); });
+        loader_.emplace([this](LoadTask const& task) { return load(task); });
     }
 }
 
