@@ -91,7 +91,7 @@ TEST_F(KvStoreTest, CopiesWhereLinksAreNotPossible) {
 }
 
 TEST_F(KvStoreTest, CopiesFromAnotherFileSystem) {
-    std::string pattern = "/dev/shm/longhaul-test-XXXXXX";
+    std::string pattern = "/dev/shm/longhaul-test-" + std::string(6, 'X');  // as mkdtemp wants it
     if (::mkdtemp(pattern.data()) == nullptr) GTEST_SKIP() << "no second file system";
     KvStore const store = open();
     store.add(test::write_document(pattern, "a", 5, 1), pattern);
