@@ -2,6 +2,7 @@
 
 #include "base/error.hpp"
 #include "kernels/cpu/attention.hpp"
+#include "kernels/cuda/backend.hpp"
 #include "kernels/reference/attention.hpp"
 
 #include <cmath>
@@ -38,6 +39,29 @@ void expect_valid(ExecContext const& exec, AttentionArgs const& args) {
 
 }  // namespace
 
+// Host backends cut the work inside the call: it costs them microseconds beside milliseconds.
+struct AttentionWork::Impl {
+    ExecContext exec;
+    std::unique_ptr<cuda::AttentionPlan> plan;
+};
+
+AttentionWork::AttentionWork(ExecContext const& exec, Shape const& shape)
+    : impl_(std::make_unique<Impl>()) {
+    impl_->exec = exec;
+    if (exec.backend == Backend::cuda) {
+        impl_->plan = cuda::make_attention_plan(exec, shape);
+    }
+}
+AttentionWork::~AttentionWork() = default;
+AttentionWork::AttentionWork(AttentionWork&&) noexcept = default;
+AttentionWork& AttentionWork::operator=(AttentionWork&&) noexcept = default;
+
+void AttentionWork::prepare(std::int64_t num_rows, std::span<AttentionItem const> items) {
+    if (impl_->plan) {
+        impl_->plan->prepare(num_rows, items);
+    }
+}
+
 void attention(ExecContext const& exec, AttentionArgs const& args) {
     expect_valid(exec, args);
     switch (exec.backend) {
@@ -46,6 +70,16 @@ void attention(ExecContext const& exec, AttentionArgs const& args) {
             break;
         case Backend::cpu:
             cpu::attention(exec, args);
+            break;
+        case Backend::cuda:
+            if (args.work != nullptr) {
+                LH_EXPECT(args.work->impl().plan != nullptr);
+                cuda::attention(exec, args, *args.work->impl().plan);
+            } else {
+                AttentionWork work(exec, {args.layout, args.num_heads, false});
+                work.prepare(args.num_rows, args.items);
+                cuda::attention(exec, args, *work.impl().plan);
+            }
             break;
     }
 }

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 
 namespace longhaul::kernels {
@@ -31,6 +32,32 @@ struct AttentionItem {
     std::span<std::int64_t const> visible;
 };
 
+/// What stays equal over the layers of a step, in the form that the backend works from: prepared once a step, used by every
+/// layer. On a GPU that is the cut into tiles and KV splits, in device memory.
+class AttentionWork {
+  public:
+    struct Shape {
+        KvLayout layout;
+        std::int64_t num_heads = 0;
+        /// KV is split at fixed lengths, so that a row's bits do not depend on the other rows; else as the GPU is filled best.
+        bool fixed_splits = false;
+    };
+    struct Impl;
+
+    AttentionWork(ExecContext const& exec, Shape const& shape);
+    ~AttentionWork();
+    AttentionWork(AttentionWork&&) noexcept;
+    AttentionWork& operator=(AttentionWork&&) noexcept;
+
+    /// Items are host memory and read at once. What an earlier call prepared may still be in use by queued kernels.
+    void prepare(std::int64_t num_rows, std::span<AttentionItem const> items);
+
+    [[nodiscard]] Impl const& impl() const { return *impl_; }
+
+  private:
+    std::unique_ptr<Impl> impl_;
+};
+
 /// Attends queries to this rank's KV blocks and returns partial results that merge by LSE (flash attention).
 ///
 /// Shapes   queries [num_rows, num_heads, key_dim] of layout.dtype; pool: blocks of one layer as KvLayout says;
@@ -43,7 +70,7 @@ struct AttentionItem {
 ///          A row that sees a NaN score, or one of +inf, gets NaN in out and lse; no other row does. A score of -inf weighs
 ///          nothing, like a slot not seen: results over parts of the slots could not be merged otherwise.
 ///          Long extents are fastest: the next block is fetched while one is worked on, and only inside an extent.
-/// Repeatable  a row's bits depend on its own query, and per item on extents, slot range and its visible count alone: not on
+/// Repeatable  (cuda: with fixed_splits) a row's bits depend on its own query, and per item on extents, slot range and its visible count alone: not on
 ///          the other rows of the item, on other items, or on the number of threads (fixed KV splits, merged in order)
 /// Source   Milakov & Gimelshein 2018, arXiv:1805.02867; Dao 2023, arXiv:2307.08691
 struct AttentionArgs {
@@ -53,7 +80,9 @@ struct AttentionArgs {
     std::int64_t num_rows = 0;
     std::int64_t num_heads = 0;
     float scale = 1.0F;
-    std::span<AttentionItem const> items;
+    std::span<AttentionItem const> items;  ///< host memory
+    AttentionWork const* work =
+        nullptr;  ///< prepared from the same items; null: prepared for this call alone
     float* out = nullptr;
     float* lse = nullptr;
 };

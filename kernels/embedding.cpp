@@ -1,6 +1,7 @@
 #include "kernels/embedding.hpp"
 
 #include "base/error.hpp"
+#include "kernels/cuda/backend.hpp"
 #include "kernels/embedding_backends.hpp"
 
 namespace longhaul::kernels {
@@ -20,6 +21,9 @@ void embedding(ExecContext const& exec, std::span<TokenId const> tokens, void co
             break;
         case Backend::cpu:
             cpu::embedding(exec, args);
+            break;
+        case Backend::cuda:
+            cuda::embedding(exec, args);
             break;
     }
 }

@@ -19,7 +19,7 @@ class LinearWeight {
     LinearWeight(LinearWeight&&) noexcept;
     LinearWeight& operator=(LinearWeight&&) noexcept;
 
-    /// Packs a row-major f32 matrix (leading dimension ld >= k), rounded to `dtype`. n or k may be 0 (an empty slice).
+    /// Packs a row-major f32 matrix in host memory (leading dimension ld >= k), rounded to `dtype`. n or k may be 0 (an empty slice).
     static LinearWeight pack(ExecContext const& exec, float const* weight, std::int64_t n,
                              std::int64_t k, std::int64_t ld, DType dtype);
 
@@ -42,5 +42,8 @@ class LinearWeight {
 /// Accuracy bf16 products are exact. With native BF16 instructions subnormal factors and sums count as zero.
 void linear(ExecContext const& exec, void const* a, std::int64_t m, LinearWeight const& weight,
             float* c);
+/// The same into c of `c_dtype`: bf16 (cuda only, with bf16 weights) halves the traffic of wide results.
+void linear(ExecContext const& exec, void const* a, std::int64_t m, LinearWeight const& weight,
+            void* c, DType c_dtype);
 
 }  // namespace longhaul::kernels

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "device/buffer.hpp"
 #include "kernels/linear.hpp"
 
 #include <cstddef>
@@ -18,13 +19,14 @@ struct WeightBytes {
     explicit WeightBytes(std::int64_t bytes);
 };
 
-/// What the backends keep: reference row-major [n, k], cpu panels (kernels/cpu/linear_panel.hpp).
+/// What the backends keep: reference and cuda row-major [n, k], cpu panels (kernels/cpu/linear_panel.hpp).
 struct LinearWeight::Impl {
     Backend backend = Backend::cpu;
     DType dtype = DType::f32;
     std::int64_t n = 0;
     std::int64_t k = 0;
     WeightBytes bytes;
+    device::Buffer device_bytes;
 };
 
 namespace reference {

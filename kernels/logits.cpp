@@ -1,6 +1,7 @@
 #include "kernels/logits.hpp"
 
 #include "base/checked.hpp"
+#include "kernels/cuda/backend.hpp"
 #include "kernels/logits_backends.hpp"
 #include "kernels/logits_noise.hpp"
 
@@ -35,6 +36,10 @@ void summarize_logits(ExecContext const& exec, float const* logits, Range vocab,
     static_cast<void>(checked_cast<TokenId>(vocab.end - 1));
     if (exec.backend == Backend::cpu) {
         cpu::summarize_logits(exec, logits, vocab, queries, summaries);
+        return;
+    }
+    if (exec.backend == Backend::cuda) {
+        cuda::summarize_logits(exec, logits, vocab, queries, summaries);
         return;
     }
     for (std::size_t row = 0; row < queries.size(); ++row) {

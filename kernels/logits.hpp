@@ -49,6 +49,7 @@ struct LogitSummary {
 /// Sampling is Gumbel-max with counter-based noise (Philox 4x32-10) keyed by (seed, job, choice, index, token id), so it
 /// does not depend on the layout and has no state (Maddison et al. 2014, arXiv:1411.0030; Salmon et al. 2011).
 ///
+/// Memory    queries and summaries are host memory on every backend; the call returns when the summaries are there
 /// Requires  temperature >= 0; top_k >= 0 (more than the slice holds: all of it); token ids are vocab.begin + column
 /// Repeatable  a row's result does not depend on other rows or on the number of threads
 void summarize_logits(ExecContext const& exec, float const* logits, Range vocab,

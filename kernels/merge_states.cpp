@@ -2,6 +2,7 @@
 
 #include "base/error.hpp"
 #include "kernels/cpu/merge_states.hpp"
+#include "kernels/cuda/backend.hpp"
 #include "kernels/reference/merge_states.hpp"
 
 namespace longhaul::kernels {
@@ -18,6 +19,9 @@ void merge_states(ExecContext const& exec, MergeArgs const& args) {
             break;
         case Backend::cpu:
             cpu::merge_states(exec, args);
+            break;
+        case Backend::cuda:
+            cuda::merge_states(exec, args);
             break;
     }
 }

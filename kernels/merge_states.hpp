@@ -20,6 +20,7 @@ struct PartialState {
 ///
 /// Shapes   `width` elements per row, element e belongs to head (first_element + e) / head_dim; the LSE column of that head
 ///          is that head's number minus first_element / head_dim
+///          `parts` itself is host memory
 /// Effects  rows whose every part has lse = -inf get 0, rows with a part whose lse is NaN or +inf get NaN.
 ///          `lse_out` (may be null) gets the merged LSE [num_rows, num_heads].
 struct MergeArgs {

@@ -28,8 +28,9 @@ void residual_rms_norm(ExecContext const& exec, ResidualNormArgs const& args);
 void convert(ExecContext const& exec, float const* x, std::int64_t count, void* out,
              DType out_dtype);
 
-/// SwiGLU: out = silu(gate) * up. gate_up [num_rows, 2 * dim] f32 (gate first), out [num_rows, dim] of out_dtype.
-void swiglu(ExecContext const& exec, float const* gate_up, std::int64_t num_rows, std::int64_t dim,
-            void* out, DType out_dtype);
+/// SwiGLU: out = silu(gate) * up. gate_up [num_rows, 2 * dim] of gate_up_dtype (cpu: f32), gate first; out [num_rows, dim] of
+/// out_dtype.
+void swiglu(ExecContext const& exec, void const* gate_up, std::int64_t num_rows, std::int64_t dim,
+            void* out, DType out_dtype, DType gate_up_dtype = DType::f32);
 
 }  // namespace longhaul::kernels

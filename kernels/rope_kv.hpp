@@ -11,8 +11,8 @@ namespace longhaul::kernels {
 
 /// cos and sin of every row's rotary angles: table [num_rows][head_dim/2][2] f32 (cos, sin). Angles position * theta^(-2i/d)
 /// are formed in fp64: fp32 angles are off by 2e-2 at position 1 M. Called once per step, not per layer.
-void rope_table(std::span<std::int64_t const> positions, std::int64_t head_dim, double theta,
-                float* table);
+void rope_table(ExecContext const& exec, std::span<std::int64_t const> positions,
+                std::int64_t head_dim, double theta, float* table);
 
 /// Where the new K/V entry of a row goes; block = -1: another KVP rank owns it, write nothing.
 struct KvSlot {
@@ -23,12 +23,13 @@ struct KvSlot {
 /// Rotates Q and K (half-split pairs: element i with i + head_dim/2), converts to the cache dtype, writes K and V into the
 /// pool blocks and Q to `queries`.
 ///
-/// Shapes   qkv [num_rows, (num_heads + 2 num_kv_heads) * head_dim] f32: Q heads, K heads, V heads; table as above;
+/// Shapes   qkv [num_rows, (num_heads + 2 num_kv_heads) * head_dim] of qkv_dtype (cpu: f32): Q heads, K heads, V heads; table as above;
 ///          slots [num_rows]; queries [num_rows, num_heads, head_dim] of layout.dtype
 struct RopeKvArgs {
     KvLayout layout;
     std::byte* pool = nullptr;
-    float const* qkv = nullptr;
+    void const* qkv = nullptr;
+    DType qkv_dtype = DType::f32;
     float const* table = nullptr;
     std::int64_t num_rows = 0;
     std::int64_t num_heads = 0;

@@ -56,7 +56,8 @@ template <class Element>
 void write_row(RopeKvArgs const& args, std::int64_t row) {
     KvLayout const& layout = args.layout;
     std::int64_t const dim = layout.key_dim;
-    float const* heads = args.qkv + row * (args.num_heads + 2 * layout.num_kv_heads) * dim;
+    float const* heads = static_cast<float const*>(args.qkv) +
+                         row * (args.num_heads + 2 * layout.num_kv_heads) * dim;
     float const* table = args.table + row * dim;
     auto* queries = static_cast<Element*>(args.queries) + row * args.num_heads * dim;
     for (std::int64_t head = 0; head < args.num_heads; ++head) {

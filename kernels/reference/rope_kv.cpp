@@ -22,7 +22,8 @@ void rope_and_write_kv(RopeKvArgs const& args) {
     std::int64_t const dim = layout.key_dim;
     auto* queries = static_cast<std::byte*>(args.queries);
     for (std::int64_t row = 0; row < args.num_rows; ++row) {
-        float const* heads = args.qkv + row * (args.num_heads + 2 * layout.num_kv_heads) * dim;
+        float const* heads = static_cast<float const*>(args.qkv) +
+                             row * (args.num_heads + 2 * layout.num_kv_heads) * dim;
         float const* table = args.table + row * dim;
         for (std::int64_t head = 0; head < args.num_heads; ++head) {
             for (std::int64_t e = 0; e < dim; ++e) {

@@ -50,7 +50,7 @@ std::int64_t workspace_bytes(ModelConfig const& config, model::Partition const& 
 }
 
 void LayerRunner::run(StepBatch const& batch, float* hidden) {
-    kernels::rope_table(batch.positions, config_.head_dim, config_.rope_theta, rope_.data());
+    kernels::rope_table(context_.exec, batch.positions, config_.head_dim, config_.rope_theta, rope_.data());
     delta_pending_ = false;
     for (std::int64_t layer = 0; layer < partition_.layers.size(); ++layer) {
         run_layer(batch, layer, hidden);

@@ -21,7 +21,7 @@ TEST(RopeTable, AnglesAreExactFarOut) {
     constexpr std::int64_t kDim = 64;
     std::vector<std::int64_t> const positions{0, 1, 1'000'000, 10'000'019};
     std::vector<float> table(positions.size() * kDim);
-    rope_table(positions, kDim, 10000.0, table.data());
+    rope_table(ExecContext{}, positions, kDim, 10000.0, table.data());
     for (std::size_t row = 0; row < positions.size(); ++row) {
         for (std::int64_t i = 0; i < kDim / 2; ++i) {
             // In extended precision and reduced by hand.
@@ -80,7 +80,7 @@ Case make_case(DType dtype, std::int64_t head_dim, std::int64_t group, std::uint
         result.slots.push_back(row % 10 == 9 ? KvSlot{} : KvSlot{slot < 32 ? 4 : 1, slot % 32});
     }
     result.table.resize(result.num_rows * head_dim);
-    rope_table(positions, head_dim, 10000.0, result.table.data());
+    rope_table(ExecContext{}, positions, head_dim, 10000.0, result.table.data());
     return result;
 }
 

@@ -1,0 +1,83 @@
+#pragma once
+
+#include "base/stream.hpp"
+#include "device/gpu.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace longhaul::device {
+
+/// Bytes in the memory that the backend computes in: of `gpu`, or of the host where that is null. Aligned to 256 bytes
+/// (host: 64), not initialised on a GPU, zero on the host. Move-only.
+///
+/// Errors      OutOfDeviceMemory
+class Buffer {
+  public:
+    Buffer() = default;
+    Buffer(Gpu const* gpu, std::int64_t bytes);
+    Buffer(Buffer&& other) noexcept;
+    Buffer& operator=(Buffer&& other) noexcept;
+    ~Buffer();
+
+    [[nodiscard]] std::byte* data() const { return data_; }
+    [[nodiscard]] std::int64_t bytes() const { return bytes_; }
+    [[nodiscard]] bool on_gpu() const { return gpu_ != nullptr; }
+    template <class T>
+    [[nodiscard]] T* as() const {
+        return reinterpret_cast<T*>(data_);
+    }
+
+  private:
+    void reset() noexcept;
+
+    Gpu const* gpu_ = nullptr;
+    std::byte* data_ = nullptr;
+    std::int64_t bytes_ = 0;
+};
+
+/// Host memory that a GPU reads and writes at full speed and asynchronously; ordinary host memory where `gpu` is null.
+class PinnedBuffer {
+  public:
+    PinnedBuffer() = default;
+    PinnedBuffer(Gpu const* gpu, std::int64_t bytes);
+    PinnedBuffer(PinnedBuffer&& other) noexcept;
+    PinnedBuffer& operator=(PinnedBuffer&& other) noexcept;
+    ~PinnedBuffer();
+
+    [[nodiscard]] std::byte* data() const { return data_; }
+    [[nodiscard]] std::int64_t bytes() const { return bytes_; }
+    [[nodiscard]] std::span<std::byte> span() const {
+        return {data_, static_cast<std::size_t>(bytes_)};
+    }
+    template <class T>
+    [[nodiscard]] T* as() const {
+        return reinterpret_cast<T*>(data_);
+    }
+
+  private:
+    void reset() noexcept;
+
+    bool pinned_ = false;
+    std::byte* data_ = nullptr;
+    std::int64_t bytes_ = 0;
+};
+
+/// Copies between the host and the backend's memory, in the order of gpu->stream(); with a null `gpu` a plain copy, done at
+/// once. upload: `from` may be changed when it returns (pageable memory is staged). download: `to` is filled when it returns.
+void upload(Gpu const* gpu, void* to, void const* from, std::int64_t bytes);
+void download(Gpu const* gpu, void* to, void const* from, std::int64_t bytes);
+/// Within the backend's memory.
+void copy(Gpu const* gpu, void* to, void const* from, std::int64_t bytes);
+void fill_zero(Gpu const* gpu, void* memory, std::int64_t bytes);
+
+template <class T>
+[[nodiscard]] Buffer make_buffer(Gpu const* gpu, std::span<T const> values) {
+    auto const bytes = static_cast<std::int64_t>(values.size_bytes());
+    Buffer buffer(gpu, bytes);
+    upload(gpu, buffer.data(), values.data(), bytes);
+    return buffer;
+}
+
+}  // namespace longhaul::device

@@ -1,0 +1,41 @@
+#pragma once
+
+#include "base/stream.hpp"
+
+#include <cstddef>
+#include <cstdint>
+
+// Stays inside lib/device: the runtime calls that everything else here is made of. native_cuda.cpp implements them with the
+// CUDA runtime, native_none.cpp, in a build without CUDA, by refusing.
+namespace longhaul::device::native {
+
+/// Of the calling thread.
+void select_gpu(int ordinal);
+[[nodiscard]] void* allocate(std::int64_t bytes);
+void release(void* memory) noexcept;
+[[nodiscard]] void* allocate_pinned(std::int64_t bytes);
+void release_pinned(void* memory) noexcept;
+struct FreeMemory {
+    std::int64_t free = 0;
+    std::int64_t total = 0;
+};
+[[nodiscard]] FreeMemory free_memory();
+
+[[nodiscard]] StreamView create_stream();
+void destroy_stream(StreamView stream) noexcept;
+void synchronize(StreamView stream);
+
+[[nodiscard]] void* create_event();
+void destroy_event(void* event) noexcept;
+void record_event(void* event, StreamView stream);
+[[nodiscard]] bool event_done(void* event);
+void wait_for_event(void* event);
+void make_stream_wait(StreamView stream, void* event);
+
+/// Any direction, both sides host or device.
+void copy(void* to, void const* from, std::int64_t bytes, StreamView stream);
+void copy_2d(void* to, std::int64_t to_pitch, void const* from, std::int64_t from_pitch,
+             std::int64_t width, std::int64_t height, StreamView stream);
+void fill_zero(void* memory, std::int64_t bytes, StreamView stream);
+
+}  // namespace longhaul::device::native

@@ -1,0 +1,115 @@
+#include "device/native.hpp"
+
+#include "device/cuda_check.cuh"
+#include "device/error.hpp"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+namespace longhaul::device {
+
+void check_cuda(cudaError_t status, char const* call, char const* file, int line) {
+    if (status == cudaSuccess) {
+        return;
+    }
+    std::string const text = fmt::format("the GPU failed: {} ({}) in {} at {}:{}",
+                                         cudaGetErrorString(status), cudaGetErrorName(status), call,
+                                         std::filesystem::path(file).filename().string(), line);
+    if (status == cudaErrorMemoryAllocation) {
+        static_cast<void>(
+            cudaGetLastError());  // it is not sticky, and the next launch is not to blame
+        throw OutOfDeviceMemory(text);
+    }
+    throw DeviceError(text);
+}
+
+namespace native {
+namespace {
+
+cudaStream_t cuda(StreamView stream) { return static_cast<cudaStream_t>(stream.native); }
+cudaEvent_t cuda(void* event) { return static_cast<cudaEvent_t>(event); }
+std::size_t size(std::int64_t bytes) { return static_cast<std::size_t>(bytes); }
+
+}  // namespace
+
+void select_gpu(int ordinal) { LH_CUDA(cudaSetDevice(ordinal)); }
+
+void* allocate(std::int64_t bytes) {
+    void* memory = nullptr;
+    LH_CUDA(cudaMalloc(&memory, size(bytes)));
+    return memory;
+}
+
+// After a failed kernel every call fails, this one too: the first failure was told.
+void release(void* memory) noexcept { static_cast<void>(cudaFree(memory)); }
+
+void* allocate_pinned(std::int64_t bytes) {
+    void* memory = nullptr;
+    LH_CUDA(cudaMallocHost(&memory, size(bytes)));
+    return memory;
+}
+
+void release_pinned(void* memory) noexcept { static_cast<void>(cudaFreeHost(memory)); }
+
+FreeMemory free_memory() {
+    std::size_t free = 0;
+    std::size_t total = 0;
+    LH_CUDA(cudaMemGetInfo(&free, &total));
+    return {static_cast<std::int64_t>(free), static_cast<std::int64_t>(total)};
+}
+
+StreamView create_stream() {
+    cudaStream_t stream = nullptr;
+    LH_CUDA(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+    return {stream};
+}
+
+void destroy_stream(StreamView stream) noexcept {
+    static_cast<void>(cudaStreamDestroy(cuda(stream)));
+}
+
+void synchronize(StreamView stream) { LH_CUDA(cudaStreamSynchronize(cuda(stream))); }
+
+// Waiting threads sleep: the host's cores belong to other ranks as well.
+void* create_event() {
+    cudaEvent_t event = nullptr;
+    LH_CUDA(cudaEventCreateWithFlags(&event, cudaEventDisableTiming | cudaEventBlockingSync));
+    return event;
+}
+
+void destroy_event(void* event) noexcept { static_cast<void>(cudaEventDestroy(cuda(event))); }
+void record_event(void* event, StreamView stream) {
+    LH_CUDA(cudaEventRecord(cuda(event), cuda(stream)));
+}
+
+bool event_done(void* event) {
+    cudaError_t const status = cudaEventQuery(cuda(event));
+    if (status == cudaErrorNotReady) {
+        return false;
+    }
+    LH_CUDA(status);
+    return true;
+}
+
+void wait_for_event(void* event) { LH_CUDA(cudaEventSynchronize(cuda(event))); }
+void make_stream_wait(StreamView stream, void* event) {
+    LH_CUDA(cudaStreamWaitEvent(cuda(stream), cuda(event), 0));
+}
+
+void copy(void* to, void const* from, std::int64_t bytes, StreamView stream) {
+    LH_CUDA(cudaMemcpyAsync(to, from, size(bytes), cudaMemcpyDefault, cuda(stream)));
+}
+
+void copy_2d(void* to, std::int64_t to_pitch, void const* from, std::int64_t from_pitch,
+             std::int64_t width, std::int64_t height, StreamView stream) {
+    LH_CUDA(cudaMemcpy2DAsync(to, size(to_pitch), from, size(from_pitch), size(width), size(height),
+                              cudaMemcpyDefault, cuda(stream)));
+}
+
+void fill_zero(void* memory, std::int64_t bytes, StreamView stream) {
+    LH_CUDA(cudaMemsetAsync(memory, 0, size(bytes), cuda(stream)));
+}
+
+}  // namespace native
+}  // namespace longhaul::device

@@ -1,0 +1,39 @@
+#include "base/error.hpp"
+#include "device/native.hpp"
+
+namespace longhaul::device::native {
+namespace {
+
+[[noreturn]] void refuse() {
+    throw ValidationError(
+        "this build has no CUDA in it; build the preset cuda, or use --backend cpu");
+}
+
+}  // namespace
+
+void select_gpu(int /*ordinal*/) { refuse(); }
+void* allocate(std::int64_t /*bytes*/) { refuse(); }
+void release(void* /*memory*/) noexcept {}
+void* allocate_pinned(std::int64_t /*bytes*/) { refuse(); }
+void release_pinned(void* /*memory*/) noexcept {}
+FreeMemory free_memory() { refuse(); }
+StreamView create_stream() { refuse(); }
+void destroy_stream(StreamView /*stream*/) noexcept {}
+void synchronize(StreamView /*stream*/) { refuse(); }
+void* create_event() { refuse(); }
+void destroy_event(void* /*event*/) noexcept {}
+void record_event(void* /*event*/, StreamView /*stream*/) { refuse(); }
+bool event_done(void* /*event*/) { refuse(); }
+void wait_for_event(void* /*event*/) { refuse(); }
+void make_stream_wait(StreamView /*stream*/, void* /*event*/) { refuse(); }
+void copy(void* /*to*/, void const* /*from*/, std::int64_t /*bytes*/, StreamView /*stream*/) {
+    refuse();
+}
+void copy_2d(void* /*to*/, std::int64_t /*to_pitch*/, void const* /*from*/,
+             std::int64_t /*from_pitch*/, std::int64_t /*width*/, std::int64_t /*height*/,
+             StreamView /*stream*/) {
+    refuse();
+}
+void fill_zero(void* /*memory*/, std::int64_t /*bytes*/, StreamView /*stream*/) { refuse(); }
+
+}  // namespace longhaul::device::native
