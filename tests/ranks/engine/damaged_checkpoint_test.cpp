@@ -7,6 +7,7 @@
 #include "support/engine/engine_case.hpp"
 #include "support/engine/engine_runner.hpp"
 #include "support/engine/job_lines.hpp"
+#include "support/sanitizers.hpp"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -27,10 +28,10 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kExitRequeue = 75;
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int kMutations = 30;
+#if defined(__SANITIZE_THREAD__)  // it looks for races, which no damage makes
+constexpr int kMutations = 10;
 #else
-constexpr int kMutations = 200;
+constexpr int kMutations = kSanitized ? 30 : 200;
 #endif
 
 EngineCase on_grid(std::int64_t replicas, std::int64_t spp, std::int64_t kvp, std::int64_t tp) {
