@@ -3,6 +3,7 @@
 #include "base/version.hpp"
 #include "device/gpu_info.hpp"
 #include "io/output_dir_files.hpp"
+#include "kernels/library_version.hpp"
 #include "app/inspect.hpp"
 #include "app/queue_command.hpp"
 #include "app/run_command.hpp"
@@ -43,7 +44,9 @@ int dispatch(std::vector<std::string> const& words) {
         return words.empty() ? 2 : 0;
     }
     if (words[0] == "--version") {
-        std::printf("longhaul %s\nbackends: cpu, reference\nGPU: %s\n", longhaul::kVersion,
+        std::printf("longhaul %s\nbackends: %scpu, reference\noneDNN: %s\nGPU: %s\n",
+                    longhaul::kVersion, longhaul::device::built_with_cuda() ? "cuda, " : "",
+                    longhaul::kernels::onednn_version().c_str(),
                     longhaul::device::describe_gpus().c_str());
         return 0;
     }

@@ -1,6 +1,7 @@
 #include "app/run_command_line.hpp"
 
 #include "base/error.hpp"
+#include "device/gpu_info.hpp"
 #include "app/byte_size.hpp"
 #include "app/duration.hpp"
 
@@ -98,8 +99,9 @@ po::options_description describe_options() {
          "threads per rank; 0: cores of the node / its ranks")  //
         ("kv-memory", po::value<std::string>(),
          "KV cache per rank, like 8G; left out: what memory allows")  //
-        ("backend", po::value<std::string>()->default_value("cpu"),
-         "cpu, or reference (slow, for checking)");
+        ("backend", po::value<std::string>()->default_value("auto"),
+         "auto (a GPU where this build and this node have one, else cpu), cuda, cpu, or reference "
+         "(slow, for checking)");
     po::options_description other("Other");
     other.add_options()                             //
         ("help,h", po::bool_switch(), "this text")  //
@@ -223,7 +225,10 @@ engine::RunOptions make_options(po::variables_map const& values) {
     options.dtype = choose<DType>(values, "dtype", {{"bf16", DType::bf16}, {"f32", DType::f32}});
     options.backend = choose<kernels::Backend>(
         values, "backend",
-        {{"cpu", kernels::Backend::cpu}, {"reference", kernels::Backend::reference}});
+        {{"auto", device::list_gpus().empty() ? kernels::Backend::cpu : kernels::Backend::cuda},
+         {"cuda", kernels::Backend::cuda},
+         {"cpu", kernels::Backend::cpu},
+         {"reference", kernels::Backend::reference}});
     if (values.count("kv-memory") != 0) {
         options.kv_bytes = parse_byte_size(values["kv-memory"].as<std::string>(), "--kv-memory");
     }

@@ -1,9 +1,13 @@
 # Linear layers, norms, activations, embedding and logits. Files named after an instruction set are compiled for it and
 # run only where the processor has it; everything else is built for any x86-64.
+set(linear_dnnl cpu/linear_dnnl_none.cpp)
+if(LONGHAUL_ONEDNN)
+  set(linear_dnnl cpu/linear_dnnl.cpp)
+endif()
 set(dense_sources
   linear.cpp linear_bytes.cpp norm.cpp embedding.cpp logits.cpp rows.cpp
   reference/linear.cpp reference/norm.cpp reference/embedding.cpp reference/logits.cpp
-  cpu/linear.cpp cpu/linear_dnnl.cpp cpu/linear_plain.cpp cpu/linear_avx2.cpp cpu/linear_avx512.cpp cpu/linear_avx512_bf16.cpp
+  cpu/linear.cpp ${linear_dnnl} cpu/linear_plain.cpp cpu/linear_avx2.cpp cpu/linear_avx512.cpp cpu/linear_avx512_bf16.cpp
   cpu/norm.cpp cpu/activation_plain.cpp cpu/activation_avx2.cpp cpu/activation_avx512.cpp
   cpu/embedding.cpp cpu/logits.cpp)
 

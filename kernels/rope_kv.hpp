@@ -29,12 +29,12 @@ struct RopeKvArgs {
     KvLayout layout;
     std::byte* pool = nullptr;
     void const* qkv = nullptr;
-    DType qkv_dtype = DType::f32;
     float const* table = nullptr;
     std::int64_t num_rows = 0;
     std::int64_t num_heads = 0;
     std::span<KvSlot const> slots;
     void* queries = nullptr;
+    DType qkv_dtype = DType::f32;
 };
 void rope_and_write_kv(ExecContext const& exec, RopeKvArgs const& args);
 

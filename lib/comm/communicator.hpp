@@ -28,6 +28,8 @@ inline constexpr int kTagLimit = 1 << 20;
 ///
 /// Order       Operations are stream-ordered; on the CPU that means: done when a blocking form returns, or when the request
 ///             of a non-blocking form is done.
+/// Memory      Without a stream, data are host memory; with one, they are the memory of the stream's device, and the
+///             communicator has to be one that carries it (ProcessGrid::use_gpu).
 /// Collective  Every collective is called by all ranks of the communicator in the same order. Several non-blocking ones
 ///             may be pending at a time; they may be waited for in any order.
 /// Threads     One thread at a time per communicator; several threads may use different communicators at the same time.

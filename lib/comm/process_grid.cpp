@@ -2,6 +2,7 @@
 
 #include "base/checked.hpp"
 #include "base/error.hpp"
+#include "comm/host_staged.hpp"
 
 namespace longhaul::comm {
 namespace {
@@ -30,6 +31,12 @@ ProcessGrid::ProcessGrid(Communicator& world, GridShape const& shape)
     service_ = world.duplicate();
     LH_ASSERT(pipeline_->rank() == coord_.spp && tp_->rank() == coord_.tp &&
               kvp_->rank() == coord_.kvp);
+}
+
+void ProcessGrid::use_gpu(device::Gpu const& gpu) {
+    for (auto* const group : {&pipeline_, &kvp_, &linear_}) {
+        *group = std::make_unique<HostStagedCommunicator>(std::move(*group), gpu);
+    }
 }
 
 void ProcessGrid::close() {

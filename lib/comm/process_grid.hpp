@@ -1,5 +1,6 @@
 #pragma once
 
+#include "device/gpu.hpp"
 #include "comm/communicator.hpp"
 #include "comm/grid_shape.hpp"
 
@@ -33,6 +34,9 @@ class ProcessGrid {
     /// Ranks of world() with traffic of their own, for pulling jobs and handing in results. World rank 0 serves it from a
     /// thread while its engine uses the others.
     [[nodiscard]] Communicator& service() { return *service_; }
+
+    /// Not collective. From here on linear(), kvp() and pipeline() carry device memory of `gpu`, which outlives them.
+    void use_gpu(device::Gpu const& gpu);
 
     void close();
 

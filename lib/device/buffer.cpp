@@ -116,6 +116,11 @@ void copy(Gpu const* gpu, void* to, void const* from, std::int64_t bytes) {
     }
 }
 
+void copy_box(BoxCopy const& box, StreamView stream) {
+    native::copy_box(box.to, {box.to_row, box.to_plane}, box.from, {box.from_row, box.from_plane},
+                     {box.width, box.height, box.depth}, stream);
+}
+
 void fill_zero(Gpu const* gpu, void* memory, std::int64_t bytes) {
     if (bytes == 0) {
         return;

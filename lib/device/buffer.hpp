@@ -72,6 +72,21 @@ void download(Gpu const* gpu, void* to, void const* from, std::int64_t bytes);
 void copy(Gpu const* gpu, void* to, void const* from, std::int64_t bytes);
 void fill_zero(Gpu const* gpu, void* memory, std::int64_t bytes);
 
+/// A three-dimensional copy in any direction, ordered in `stream` of the calling thread's GPU: `depth` planes of `height` rows
+/// of `width` bytes, strides in bytes (a plane's a multiple of a row's).
+struct BoxCopy {
+    void* to = nullptr;
+    std::int64_t to_row = 0;
+    std::int64_t to_plane = 0;
+    void const* from = nullptr;
+    std::int64_t from_row = 0;
+    std::int64_t from_plane = 0;
+    std::int64_t width = 0;
+    std::int64_t height = 0;
+    std::int64_t depth = 0;
+};
+void copy_box(BoxCopy const& box, StreamView stream);
+
 template <class T>
 [[nodiscard]] Buffer make_buffer(Gpu const* gpu, std::span<T const> values) {
     auto const bytes = static_cast<std::int64_t>(values.size_bytes());

@@ -34,8 +34,18 @@ void make_stream_wait(StreamView stream, void* event);
 
 /// Any direction, both sides host or device.
 void copy(void* to, void const* from, std::int64_t bytes, StreamView stream);
-void copy_2d(void* to, std::int64_t to_pitch, void const* from, std::int64_t from_pitch,
-             std::int64_t width, std::int64_t height, StreamView stream);
+struct Box {
+    std::int64_t width = 0;  ///< bytes that lie together
+    std::int64_t height = 0;
+    std::int64_t depth = 0;
+};
+/// Strides of a box's rows and planes in bytes; a plane's is a multiple of a row's.
+struct Strides {
+    std::int64_t row = 0;
+    std::int64_t plane = 0;
+};
+void copy_box(void* to, Strides to_strides, void const* from, Strides from_strides, Box box,
+              StreamView stream);
 void fill_zero(void* memory, std::int64_t bytes, StreamView stream);
 
 }  // namespace longhaul::device::native

@@ -29,9 +29,8 @@ void make_stream_wait(StreamView /*stream*/, void* /*event*/) { refuse(); }
 void copy(void* /*to*/, void const* /*from*/, std::int64_t /*bytes*/, StreamView /*stream*/) {
     refuse();
 }
-void copy_2d(void* /*to*/, std::int64_t /*to_pitch*/, void const* /*from*/,
-             std::int64_t /*from_pitch*/, std::int64_t /*width*/, std::int64_t /*height*/,
-             StreamView /*stream*/) {
+void copy_box(void* /*to*/, Strides /*to_strides*/, void const* /*from*/, Strides /*from_strides*/,
+              Box /*box*/, StreamView /*stream*/) {
     refuse();
 }
 void fill_zero(void* /*memory*/, std::int64_t /*bytes*/, StreamView /*stream*/) { refuse(); }

@@ -147,14 +147,10 @@ void Checkpointer::save(BlockKey const& key, std::int64_t block, std::int64_t sl
         spare_.pop_back();
     }
     copy.block = {key, block, static_cast<std::int32_t>(slots)};
-    copy.data.resize(static_cast<std::size_t>(block_bytes_));
-    std::int64_t const layer_bytes = kv::canonical_bytes(kv_.layout());
-    for (std::int64_t layer = 0; layer < options_.shape.layers.size(); ++layer) {
-        kv::unpack_block(kv_.layout(),
-                         kv_.layer_pool(layer) + pool_block * kv_.layout().block_bytes(), slots,
-                         std::span(copy.data).subspan(static_cast<std::size_t>(layer * layer_bytes),
-                                                      static_cast<std::size_t>(layer_bytes)));
+    if (copy.data.bytes() == 0) {
+        copy.data = device::PinnedBuffer(kv_.gpu(), block_bytes_);
     }
+    kv_.save_block(pool_block, slots, copy.data.span());
     open_.push_back(std::move(copy));
     copied_bytes_ += block_bytes_;
     saved_[key] = {open_segment_};

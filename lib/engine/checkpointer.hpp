@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/block_key.hpp"
+#include "device/buffer.hpp"
 #include "io/kv_segment.hpp"
 #include "schedule/chunk_scheduler.hpp"
 #include "schedule/step_plan.hpp"
@@ -62,7 +63,7 @@ class Checkpointer {
   private:
     struct Copy {
         io::KvSegmentBlock block;
-        std::vector<std::byte> data;
+        device::PinnedBuffer data;
     };
     struct WriteTask {
         std::int32_t segment = 0;

@@ -22,7 +22,7 @@ Checkpointer::WriteDone Checkpointer::write(WriteTask task) const {
     }
     std::vector<std::span<std::byte const>> data;
     for (Copy const& copy : task.copies) {
-        data.emplace_back(copy.data);
+        data.emplace_back(copy.data.span());
     }
     std::filesystem::path const path = options_.folder / task.name;
     auto const bytes = static_cast<std::int64_t>(data.size()) * block_bytes_;
@@ -67,19 +67,23 @@ void Checkpointer::begin_load(schedule::Sequence const& sequence,
 Checkpointer::LoadDone Checkpointer::load(LoadTask const& task) {
     LoadDone done;
     done.report = {task.sequence, task.entries};
-    std::vector<std::byte> canonical(static_cast<std::size_t>(block_bytes_));
-    auto const layer_bytes = static_cast<std::size_t>(kv::canonical_bytes(kv_.layout()));
+    std::optional<device::Stream> stream;
+    if (kv_.gpu() != nullptr) {
+        kv_.gpu()->select();
+        stream.emplace();
+        // A block of a failed sequence may be waiting to be scrubbed there.
+        kv_.gpu()->synchronize();
+    }
+    device::PinnedBuffer const canonical(kv_.gpu(), block_bytes_);
     for (LoadBlock const& block : task.blocks) {
-        done.problem = index_->read(block.key, canonical);
+        done.problem = index_->read(block.key, canonical.span());
         if (!done.problem.empty()) {
             done.report.entries = block.first_entry;
             break;
         }
-        for (std::int64_t layer = 0; layer < options_.shape.layers.size(); ++layer) {
-            kv::pack_block(kv_.layout(),
-                           std::span(canonical).subspan(
-                               static_cast<std::size_t>(layer) * layer_bytes, layer_bytes),
-                           kv_.layer_pool(layer) + block.pool_block * kv_.layout().block_bytes());
+        kv_.load_block(block.pool_block, canonical.span(), stream ? stream->view() : StreamView{});
+        if (stream) {
+            stream->synchronize();
         }
         done.loaded.push_back(block.key);
         for (io::KvSegmentInfo const& source : index_->sources(block.key)) {

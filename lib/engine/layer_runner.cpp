@@ -16,24 +16,27 @@ LayerRunner::LayerRunner(RankContext& context, std::int64_t max_rows)
       config_(context.weights.config),
       partition_(context.weights.partition),
       kvp_index_(static_cast<std::size_t>(context.grid.coord().kvp)),
-      exchange_(context.grid.kvp(), config_, partition_, context.exec) {
-    auto const elements = [max_rows](std::int64_t width) {
-        return static_cast<std::size_t>(max_rows * width);
+      exchange_(context.grid.kvp(), config_, partition_, context.exec),
+      work_(context.exec, {context.kv.layout(), partition_.heads.size(), context.deterministic}),
+      // A GPU is bound by the traffic of these two; bf16 factors make bf16 enough.
+      wide_dtype_(context.gpu() != nullptr ? context.weights.dtype : DType::f32) {
+    auto const make = [&](std::int64_t width, DType dtype) {
+        return device::Buffer(context.gpu(), max_rows * width * dtype_bytes(dtype));
     };
-    auto const element_bytes = static_cast<std::size_t>(dtype_bytes(context.weights.dtype));
+    DType const dtype = context.weights.dtype;
     std::int64_t const head_elements = partition_.heads.size() * config_.head_dim;
     std::int64_t const ffn = partition_.ffn[kvp_index_].size();
-    normed_.resize(elements(config_.hidden_dim) * element_bytes);
-    qkv_.resize(
-        elements((partition_.heads.size() + 2 * partition_.kv_heads.size()) * config_.head_dim));
-    rope_.resize(elements(config_.head_dim));
-    queries_.resize(elements(head_elements) * element_bytes);
-    attended_.resize(elements(head_elements));
-    lse_.resize(elements(partition_.heads.size()));
-    merged_.resize(context.grid.kvp().size() > 1 ? elements(exchange_.width()) : 0);
-    gate_up_.resize(elements(2 * ffn));
-    activation_.resize(elements(std::max(exchange_.width(), ffn)) * element_bytes);
-    delta_.resize(elements(config_.hidden_dim));
+    normed_ = make(config_.hidden_dim, dtype);
+    qkv_ = make((partition_.heads.size() + 2 * partition_.kv_heads.size()) * config_.head_dim,
+                wide_dtype_);
+    rope_ = make(config_.head_dim, DType::f32);
+    queries_ = make(head_elements, dtype);
+    attended_ = make(head_elements, DType::f32);
+    lse_ = make(partition_.heads.size(), DType::f32);
+    merged_ = make(context.grid.kvp().size() > 1 ? exchange_.width() : 0, DType::f32);
+    gate_up_ = make(2 * ffn, wide_dtype_);
+    activation_ = make(std::max(exchange_.width(), ffn), dtype);
+    delta_ = make(config_.hidden_dim, DType::f32);
 }
 
 std::int64_t workspace_bytes(ModelConfig const& config, model::Partition const& partition,
@@ -49,60 +52,65 @@ std::int64_t workspace_bytes(ModelConfig const& config, model::Partition const& 
     return max_rows * (f32 * dtype_bytes(DType::f32) + typed * dtype_bytes(dtype));
 }
 
-void LayerRunner::run(StepBatch const& batch, float* hidden) {
-    kernels::rope_table(context_.exec, batch.positions, config_.head_dim, config_.rope_theta, rope_.data());
+void LayerRunner::run(StepBatch const& batch, BatchArrays const& arrays, float* hidden) {
+    kernels::rope_table(context_.exec, arrays.positions, config_.head_dim, config_.rope_theta,
+                        rope_.as<float>());
+    work_.prepare(batch.num_rows, batch.attention);
     delta_pending_ = false;
     for (std::int64_t layer = 0; layer < partition_.layers.size(); ++layer) {
-        run_layer(batch, layer, hidden);
+        run_layer(batch, arrays, layer, hidden);
         if (context_.between_layers) {
             context_.between_layers();
         }
     }
     kernels::ResidualNormArgs last;  // the residual of the last FFN, without a norm
     last.x = hidden;
-    last.delta = delta_.data();
+    last.delta = delta_.as<float>();
     last.num_rows = batch.num_rows;
     last.dim = config_.hidden_dim;
     kernels::residual_rms_norm(context_.exec, last);
 }
 
-void LayerRunner::run_layer(StepBatch const& batch, std::int64_t local_layer, float* hidden) {
+void LayerRunner::run_layer(StepBatch const& batch, BatchArrays const& arrays,
+                            std::int64_t local_layer, float* hidden) {
     model::LayerWeights const& layer =
         context_.weights.layers[static_cast<std::size_t>(local_layer)];
     DType const dtype = context_.weights.dtype;
 
     norm(batch, hidden, layer.attn_norm);
-    linear(batch, normed_.data(), layer.qkv, qkv_.data());
-    attend(batch, local_layer);
-    float const* slice = attended_.data();
+    linear(batch, normed_.data(), layer.qkv, qkv_.data(), wide_dtype_);
+    attend(batch, arrays, local_layer);
+    float const* slice = attended_.as<float>();
     if (context_.grid.kvp().size() > 1) {
         ScopedTimer const timer(context_.counters.communication_s);
-        exchange_.run(batch, attended_.data(), lse_.data(), merged_.data());
-        slice = merged_.data();
+        exchange_.run(batch, arrays, slice, lse_.as<float>(), merged_.as<float>());
+        slice = merged_.as<float>();
     }
     kernels::convert(context_.exec, slice, batch.num_rows * exchange_.width(), activation_.data(),
                      dtype);
-    linear(batch, activation_.data(), layer.projection[kvp_index_], delta_.data());
+    linear(batch, activation_.data(), layer.projection[kvp_index_], delta_.data(), DType::f32);
     reduce_delta(batch);
 
     norm(batch, hidden, layer.ffn_norm);
-    linear(batch, normed_.data(), layer.gate_up[kvp_index_], gate_up_.data());
+    linear(batch, normed_.data(), layer.gate_up[kvp_index_], gate_up_.data(), wide_dtype_);
     kernels::swiglu(context_.exec, gate_up_.data(), batch.num_rows,
-                    partition_.ffn[kvp_index_].size(), activation_.data(), dtype);
-    linear(batch, activation_.data(), layer.down[kvp_index_], delta_.data());
+                    partition_.ffn[kvp_index_].size(), activation_.data(), dtype, wide_dtype_);
+    linear(batch, activation_.data(), layer.down[kvp_index_], delta_.data(), DType::f32);
     reduce_delta(batch);
 }
 
-void LayerRunner::attend(StepBatch const& batch, std::int64_t local_layer) {
+void LayerRunner::attend(StepBatch const& batch, BatchArrays const& arrays,
+                         std::int64_t local_layer) {
     ScopedTimer const timer(context_.counters.attention_s);
     kernels::RopeKvArgs rope;
     rope.layout = context_.kv.layout();
     rope.pool = context_.kv.layer_pool(local_layer);
     rope.qkv = qkv_.data();
-    rope.table = rope_.data();
+    rope.qkv_dtype = wide_dtype_;
+    rope.table = rope_.as<float>();
     rope.num_rows = batch.num_rows;
     rope.num_heads = partition_.heads.size();
-    rope.slots = batch.slots;
+    rope.slots = arrays.slots;
     rope.queries = queries_.data();
     kernels::rope_and_write_kv(context_.exec, rope);
 
@@ -114,17 +122,18 @@ void LayerRunner::attend(StepBatch const& batch, std::int64_t local_layer) {
     attention.num_heads = partition_.heads.size();
     attention.scale = 1.0F / std::sqrt(static_cast<float>(config_.head_dim));
     attention.items = batch.attention;
-    attention.out = attended_.data();
-    attention.lse = lse_.data();
+    attention.work = &work_;
+    attention.out = attended_.as<float>();
+    attention.lse = lse_.as<float>();
     kernels::attention(context_.exec, attention);
 }
 
 // Adds what the previous sub-layer left to the residual and normalises in the same pass.
-void LayerRunner::norm(StepBatch const& batch, float* hidden, std::vector<float> const& weight) {
+void LayerRunner::norm(StepBatch const& batch, float* hidden, device::Buffer const& weight) {
     kernels::ResidualNormArgs args;
     args.x = hidden;
-    args.delta = delta_pending_ ? delta_.data() : nullptr;
-    args.weight = weight.data();
+    args.delta = delta_pending_ ? delta_.as<float>() : nullptr;
+    args.weight = weight.as<float>();
     args.epsilon = config_.rms_epsilon;
     args.num_rows = batch.num_rows;
     args.dim = config_.hidden_dim;
@@ -135,17 +144,19 @@ void LayerRunner::norm(StepBatch const& batch, float* hidden, std::vector<float>
 }
 
 void LayerRunner::linear(StepBatch const& batch, void const* input,
-                         kernels::LinearWeight const& weight, float* output) {
+                         kernels::LinearWeight const& weight, void* output, DType output_dtype) {
     ScopedTimer const timer(context_.counters.linear_s);
     if (!context_.deterministic) {
-        kernels::linear(context_.exec, input, batch.num_rows, weight, output);
+        kernels::linear(context_.exec, input, batch.num_rows, weight, output, output_dtype);
         return;
     }
-    auto const* bytes = static_cast<std::byte const*>(input);
+    auto const* const in = static_cast<std::byte const*>(input);
+    auto* const out = static_cast<std::byte*>(output);
     for (Range const& rows : batch.item_rows) {
         kernels::linear(context_.exec,
-                        bytes + rows.begin * weight.k() * dtype_bytes(context_.weights.dtype),
-                        rows.size(), weight, output + rows.begin * weight.n());
+                        in + rows.begin * weight.k() * dtype_bytes(context_.weights.dtype),
+                        rows.size(), weight,
+                        out + rows.begin * weight.n() * dtype_bytes(output_dtype), output_dtype);
     }
 }
 
@@ -153,8 +164,10 @@ void LayerRunner::reduce_delta(StepBatch const& batch) {
     delta_pending_ = true;
     if (context_.grid.linear().size() > 1) {
         ScopedTimer const timer(context_.counters.communication_s);
-        context_.grid.linear().all_reduce_sum(std::span(
-            delta_.data(), static_cast<std::size_t>(batch.num_rows * config_.hidden_dim)));
+        context_.grid.linear().all_reduce_sum(
+            std::span(delta_.as<float>(),
+                      static_cast<std::size_t>(batch.num_rows * config_.hidden_dim)),
+            context_.stream());
     }
 }
 

@@ -1,12 +1,13 @@
 #pragma once
 
+#include "device/buffer.hpp"
+#include "kernels/attention.hpp"
+#include "engine/batch_arrays.hpp"
 #include "engine/partial_exchange.hpp"
 #include "engine/rank_context.hpp"
 #include "engine/step_batch.hpp"
 
-#include <cstddef>
 #include <cstdint>
-#include <vector>
 
 namespace longhaul::engine {
 
@@ -16,15 +17,16 @@ class LayerRunner {
   public:
     LayerRunner(RankContext& context, std::int64_t max_rows);
 
-    /// hidden [rows, D] f32, in and out. Collective over the stage.
-    void run(StepBatch const& batch, float* hidden);
+    /// hidden [rows, D] f32, in and out. Collective over the stage. `arrays` are those of `batch`.
+    void run(StepBatch const& batch, BatchArrays const& arrays, float* hidden);
 
   private:
-    void run_layer(StepBatch const& batch, std::int64_t local_layer, float* hidden);
-    void attend(StepBatch const& batch, std::int64_t local_layer);
-    void norm(StepBatch const& batch, float* hidden, std::vector<float> const& weight);
+    void run_layer(StepBatch const& batch, BatchArrays const& arrays, std::int64_t local_layer,
+                   float* hidden);
+    void attend(StepBatch const& batch, BatchArrays const& arrays, std::int64_t local_layer);
+    void norm(StepBatch const& batch, float* hidden, device::Buffer const& weight);
     void linear(StepBatch const& batch, void const* input, kernels::LinearWeight const& weight,
-                float* output);
+                void* output, DType output_dtype);
     void reduce_delta(StepBatch const& batch);
 
     RankContext& context_;
@@ -33,17 +35,20 @@ class LayerRunner {
     std::size_t kvp_index_;
     PartialExchange exchange_;
 
-    // Workspace for max_rows rows, allocated once.
-    std::vector<std::byte> normed_;      // [rows, D] dtype
-    std::vector<float> qkv_;             // [rows, (heads + 2 kv_heads) * head_dim]
-    std::vector<float> rope_;            // [rows, head_dim / 2, 2]
-    std::vector<std::byte> queries_;     // [rows, heads, head_dim] dtype
-    std::vector<float> attended_;        // [rows, heads, head_dim]
-    std::vector<float> lse_;             // [rows, heads]
-    std::vector<float> merged_;          // [rows, projection slice]
-    std::vector<float> gate_up_;         // [rows, 2 * ffn slice]
-    std::vector<std::byte> activation_;  // [rows, max(projection slice, ffn slice)] dtype
-    std::vector<float> delta_;           // [rows, D]: what the residual still lacks
+    kernels::AttentionWork work_;
+    DType wide_dtype_;  // of qkv_ and gate_up_
+
+    // Workspace for max_rows rows in the backend's memory, allocated once; f32 where nothing is said.
+    device::Buffer normed_;      // [rows, D] dtype
+    device::Buffer qkv_;         // [rows, (heads + 2 kv_heads) * head_dim] wide_dtype_
+    device::Buffer rope_;        // [rows, head_dim / 2, 2]
+    device::Buffer queries_;     // [rows, heads, head_dim] dtype
+    device::Buffer attended_;    // [rows, heads, head_dim]
+    device::Buffer lse_;         // [rows, heads]
+    device::Buffer merged_;      // [rows, projection slice]
+    device::Buffer gate_up_;     // [rows, 2 * ffn slice] wide_dtype_
+    device::Buffer activation_;  // [rows, max(projection slice, ffn slice)] dtype
+    device::Buffer delta_;       // [rows, D]: what the residual still lacks
     bool delta_pending_ = false;
 };
 

@@ -22,10 +22,15 @@ constexpr double kMiB = 1024.0 * 1024.0;
 double mib(std::int64_t bytes) { return static_cast<double>(bytes) / kMiB; }
 
 // The loader's scratch, the tokenizer, message buffers, embeddings read ahead and the C++ runtime.
-constexpr std::int64_t kReserve = std::int64_t{96} << 20;
+constexpr std::int64_t kHostReserve = std::int64_t{96} << 20;
+
+// What the GPU's runtime and libraries take for kernels and their own workspace, and partial results of attention.
+constexpr std::int64_t kGpuReserve = std::int64_t{1} << 30;
 
 RankMemory own_memory(ModelConfig const& config, model::Partition const& partition,
-                      std::int64_t kvp_index, RunOptions const& options, std::int64_t budget) {
+                      std::int64_t kvp_index, RunOptions const& options,
+                      MemoryBudget const& limit) {
+    std::int64_t const budget = limit.bytes;
     RankMemory memory;
     std::int64_t const max_rows = options.chunk + options.max_batch;
     memory.budget = budget;
@@ -41,19 +46,22 @@ RankMemory own_memory(ModelConfig const& config, model::Partition const& partiti
         constexpr std::int64_t kDefaultBuffer = std::int64_t{256} << 20;
         memory.checkpoint_buffer =
             options.checkpoint_buffer.value_or(std::min(kDefaultBuffer, budget / 16));
-        memory.workspace += memory.checkpoint_buffer;
+        if (options.backend != kernels::Backend::cuda) {  // else it is pinned host memory
+            memory.workspace += memory.checkpoint_buffer;
+        }
     }
-    memory.bytes_per_block = kv::KvCache::bytes_per_block(
-        kv_layout(config, partition, options.dtype, options.block_slots), partition.layers.size());
-    std::int64_t const left = budget - memory.weights - memory.workspace - kReserve;
+    memory.bytes_per_block = kv::KvCache::bytes_per_block(kv_layout(config, partition, options),
+                                                          partition.layers.size());
+    std::int64_t const left = budget - memory.weights - memory.workspace - limit.reserve;
     std::int64_t const kv_bytes = options.kv_bytes.value_or(left);
     memory.kv_blocks = std::max<std::int64_t>(0, kv_bytes / memory.bytes_per_block);
     return memory;
 }
 
 std::optional<std::string> find_problem(RankMemory const& memory, RunOptions const& options,
-                                        std::string const& source) {
-    std::int64_t const fixed = memory.weights + memory.workspace + kReserve;
+                                        MemoryBudget const& limit) {
+    std::string const& source = limit.source;
+    std::int64_t const fixed = memory.weights + memory.workspace + limit.reserve;
     if (fixed > memory.budget) {
         return fmt::format(
             "the model does not fit: this rank needs {:.0f} MiB for weights and workspace, its "
@@ -86,20 +94,34 @@ std::int64_t MemoryPlan::kv_slots(std::int64_t block_slots) const {
 }
 
 kernels::KvLayout kv_layout(ModelConfig const& config, model::Partition const& partition,
-                            DType dtype, std::int64_t block_slots) {
-    return {dtype, block_slots, partition.kv_heads.size(), config.head_dim, config.head_dim};
+                            RunOptions const& options) {
+    kernels::KvLayout layout{options.dtype, options.block_slots, partition.kv_heads.size(),
+                             config.head_dim, config.head_dim};
+    if (options.backend == kernels::Backend::cuda) {
+        layout.packing = kernels::KvPacking::rows;
+    }
+    return layout;
+}
+
+MemoryBudget host_budget(int local_ranks) {
+    NodeMemory const node = node_memory();
+    // A tenth stays with the system and the page cache of the model file.
+    return {node.bytes / 10 * 9 / local_ranks, kHostReserve, node.source};
+}
+
+MemoryBudget gpu_budget(device::Gpu const& gpu, int ranks_on_it) {
+    // Fragments and other users' small allocations.
+    return {gpu.free_bytes() / 100 * 97 / ranks_on_it, kGpuReserve / ranks_on_it,
+            "free memory of the GPU"};
 }
 
 MemoryPlan plan_memory(comm::ProcessGrid& grid, ModelConfig const& config,
                        model::Partition const& partition, RunOptions const& options,
-                       int local_ranks) {
-    NodeMemory const node = node_memory();
-    // A tenth stays with the system and the page cache of the model file.
-    std::int64_t const budget = node.bytes / 10 * 9 / local_ranks;
+                       MemoryBudget const& budget) {
     MemoryPlan plan;
-    plan.source = node.source;
+    plan.source = budget.source;
     plan.mine = own_memory(config, partition, grid.coord().kvp, options, budget);
-    comm::agree(grid.world(), find_problem(plan.mine, options, node.source));
+    comm::agree(grid.world(), find_problem(plan.mine, options, budget));
 
     plan.capacity.assign(static_cast<std::size_t>(grid.shape().kvp),
                          std::numeric_limits<std::int64_t>::max());

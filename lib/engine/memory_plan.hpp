@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/model_config.hpp"
+#include "device/gpu.hpp"
 #include "comm/process_grid.hpp"
 #include "kernels/kv_layout.hpp"
 #include "model/partition.hpp"
@@ -34,14 +35,24 @@ struct MemoryPlan {
 };
 
 [[nodiscard]] kernels::KvLayout kv_layout(ModelConfig const& config,
-                                          model::Partition const& partition, DType dtype,
-                                          std::int64_t block_slots);
+                                          model::Partition const& partition,
+                                          RunOptions const& options);
+
+/// What one rank may use of the memory that the backend computes in, and what bounds it.
+struct MemoryBudget {
+    std::int64_t bytes = 0;
+    std::int64_t reserve = 0;  ///< of it, for what no plan counts
+    std::string source;
+};
+[[nodiscard]] MemoryBudget host_budget(int local_ranks);
+/// Of what the GPU has free once every rank on it has opened it.
+[[nodiscard]] MemoryBudget gpu_budget(device::Gpu const& gpu, int ranks_on_it);
 
 /// Collective over the world. Throws SetupFailed on all ranks, with the remedy, when weights, workspace and a minimal KV
 /// cache do not fit some rank.
 [[nodiscard]] MemoryPlan plan_memory(comm::ProcessGrid& grid, ModelConfig const& config,
                                      model::Partition const& partition, RunOptions const& options,
-                                     int local_ranks);
+                                     MemoryBudget const& budget);
 
 /// The plan as lines for the user: one per rank, or the heaviest rank only in large runs.
 [[nodiscard]] std::string describe(MemoryPlan const& plan, comm::GridShape const& shape,

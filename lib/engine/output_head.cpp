@@ -1,11 +1,14 @@
 #include "engine/output_head.hpp"
 
 #include "base/bytes.hpp"
+#include "base/checked.hpp"
 #include "kernels/linear.hpp"
 #include "kernels/norm.hpp"
+#include "kernels/rows.hpp"
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <span>
 #include <utility>
 
@@ -66,12 +69,14 @@ float logprob(kernels::LogitSummary const& summary, float logit) {
 
 }  // namespace
 
-OutputHead::OutputHead(RankContext& context) : context_(context), config_(context.weights.config) {
-    auto const rows = static_cast<std::size_t>(kLogitRows);
-    auto const dim = static_cast<std::size_t>(config_.hidden_dim);
-    gathered_.resize(rows * dim);
-    normed_.resize(rows * dim * static_cast<std::size_t>(dtype_bytes(context.weights.dtype)));
-    logits_.resize(rows * static_cast<std::size_t>(context.weights.partition.vocab.size()));
+OutputHead::OutputHead(RankContext& context)
+    : context_(context), config_(context.weights.config), arena_(context.gpu()) {
+    auto const make = [&](std::int64_t width, DType dtype) {
+        return device::Buffer(context.gpu(), kLogitRows * width * dtype_bytes(dtype));
+    };
+    gathered_ = make(config_.hidden_dim, DType::f32);
+    normed_ = make(config_.hidden_dim, context.weights.dtype);
+    logits_ = make(context.weights.partition.vocab.size(), DType::f32);
 }
 
 void OutputHead::add_rows(schedule::PlanItem const& item, std::size_t item_number,
@@ -102,7 +107,7 @@ void OutputHead::add_rows(schedule::PlanItem const& item, std::size_t item_numbe
 
 StepOutcome OutputHead::run(schedule::StepPlan const& plan,
                             schedule::ChunkScheduler const& scheduler, StepBatch const& batch,
-                            float* hidden) {
+                            float const* hidden) {
     ScopedTimer const timer(context_.counters.head_s);
     std::vector<Row> rows;
     for (std::size_t i = 0; i < plan.items.size(); ++i) {
@@ -147,8 +152,19 @@ StepOutcome OutputHead::run(schedule::StepPlan const& plan,
 }
 
 // Tiles hold rows of one sequence when company must not change bits: the LM head's bits may depend on the row count.
-void OutputHead::summarize(float* hidden, std::vector<Row> const& rows,
+void OutputHead::summarize(float const* hidden, std::vector<Row> const& rows,
                            std::vector<kernels::LogitSummary>& summaries) {
+    if (rows.empty()) {
+        return;
+    }
+    std::vector<std::int32_t> list;
+    for (Row const& row : rows) {
+        list.push_back(checked_cast<std::int32_t>(row.row));
+    }
+    std::span<std::int32_t const> numbers(list);
+    arena_.begin(device::StepArena::room_for(static_cast<std::int64_t>(numbers.size_bytes())));
+    numbers = {arena_.put(numbers), numbers.size()};
+    arena_.end();
     std::size_t begin = 0;
     while (begin < rows.size()) {
         std::size_t end = begin + 1;
@@ -156,33 +172,42 @@ void OutputHead::summarize(float* hidden, std::vector<Row> const& rows,
                (!context_.deterministic || rows[end].item == rows[begin].item)) {
             ++end;
         }
-        summarize_tile(hidden, rows.data() + begin, end - begin, summaries.data() + begin);
+        summarize_tile(hidden, std::span(rows).subspan(begin, end - begin),
+                       numbers.subspan(begin, end - begin), summaries.data() + begin);
         begin = end;
     }
 }
 
-void OutputHead::summarize_tile(float* hidden, Row const* rows, std::size_t count,
+void OutputHead::summarize_tile(float const* hidden, std::span<Row const> rows,
+                                std::span<std::int32_t const> numbers,
                                 kernels::LogitSummary* summaries) {
     std::int64_t const dim = config_.hidden_dim;
     std::vector<kernels::LogitQuery> queries;
-    for (std::size_t r = 0; r < count; ++r) {
-        std::copy_n(hidden + rows[r].row * dim, dim,
-                    gathered_.data() + static_cast<std::int64_t>(r) * dim);
-        queries.push_back(rows[r].query);
+    for (Row const& row : rows) {
+        queries.push_back(row.query);
     }
+    kernels::CopyRowsArgs gather;
+    gather.from = hidden;
+    gather.from_stride = dim;
+    gather.from_rows = numbers;
+    gather.to = gathered_.as<float>();
+    gather.to_stride = dim;
+    gather.num_rows = std::ssize(numbers);
+    gather.width = dim;
+    kernels::copy_rows(context_.exec, gather);
     kernels::ResidualNormArgs norm;
-    norm.x = gathered_.data();
-    norm.weight = context_.weights.output_norm.data();
+    norm.x = gathered_.as<float>();
+    norm.weight = context_.weights.output_norm.as<float>();
     norm.epsilon = config_.rms_epsilon;
-    norm.num_rows = static_cast<std::int64_t>(count);
+    norm.num_rows = gather.num_rows;
     norm.dim = dim;
     norm.out = normed_.data();
     norm.out_dtype = context_.weights.dtype;
     kernels::residual_rms_norm(context_.exec, norm);
     kernels::linear(context_.exec, normed_.data(), norm.num_rows, context_.weights.lm_head,
-                    logits_.data());
-    kernels::summarize_logits(context_.exec, logits_.data(), context_.weights.partition.vocab,
-                              queries, std::span(summaries, count));
+                    logits_.as<float>());
+    kernels::summarize_logits(context_.exec, logits_.as<float>(), context_.weights.partition.vocab,
+                              queries, std::span(summaries, rows.size()));
 }
 
 void OutputHead::merge_over_stage(std::vector<Row> const& rows,

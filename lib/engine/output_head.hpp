@@ -1,5 +1,7 @@
 #pragma once
 
+#include "device/buffer.hpp"
+#include "device/step_arena.hpp"
 #include "schedule/chunk_scheduler.hpp"
 #include "engine/rank_context.hpp"
 #include "engine/step_batch.hpp"
@@ -7,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace longhaul::engine {
@@ -23,7 +26,7 @@ class OutputHead {
     /// hidden [rows, D] f32. Collective over the stage.
     [[nodiscard]] StepOutcome run(schedule::StepPlan const& plan,
                                   schedule::ChunkScheduler const& scheduler, StepBatch const& batch,
-                                  float* hidden);
+                                  float const* hidden);
 
   private:
     struct Row {
@@ -34,18 +37,20 @@ class OutputHead {
 
     void add_rows(schedule::PlanItem const& item, std::size_t item_number,
                   schedule::Sequence const& sequence, Range rows, std::vector<Row>& out) const;
-    void summarize(float* hidden, std::vector<Row> const& rows,
+    void summarize(float const* hidden, std::vector<Row> const& rows,
                    std::vector<kernels::LogitSummary>& summaries);
-    void summarize_tile(float* hidden, Row const* rows, std::size_t count,
-                        kernels::LogitSummary* summaries);
+    void summarize_tile(float const* hidden, std::span<Row const> rows,
+                        std::span<std::int32_t const> numbers, kernels::LogitSummary* summaries);
     void merge_over_stage(std::vector<Row> const& rows,
                           std::vector<kernels::LogitSummary>& summaries);
 
     RankContext& context_;
     ModelConfig const& config_;
-    std::vector<float> gathered_;    // [kLogitRows, D]
-    std::vector<std::byte> normed_;  // [kLogitRows, D] dtype
-    std::vector<float> logits_;      // [kLogitRows, vocab slice]
+    device::StepArena arena_;  // row numbers
+    // In the backend's memory.
+    device::Buffer gathered_;  // [kLogitRows, D] f32
+    device::Buffer normed_;    // [kLogitRows, D] dtype
+    device::Buffer logits_;    // [kLogitRows, vocab slice] f32
 };
 
 }  // namespace longhaul::engine

@@ -1,13 +1,15 @@
 #pragma once
 
 #include "base/model_config.hpp"
+#include "device/buffer.hpp"
 #include "comm/communicator.hpp"
 #include "kernels/exec_context.hpp"
 #include "model/partition.hpp"
+#include "engine/batch_arrays.hpp"
 #include "engine/step_batch.hpp"
 
-#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace longhaul::engine {
@@ -27,7 +29,8 @@ class PartialExchange {
 
     /// out [rows, heads * head_dim], lse [rows, heads] of this rank's heads -> merged [rows, width()].
     /// Collective over the KVP communicator.
-    void run(StepBatch const& batch, float const* out, float const* lse, float* merged);
+    void run(StepBatch const& batch, BatchArrays const& arrays, float const* out, float const* lse,
+             float* merged);
 
   private:
     struct Slice {
@@ -40,19 +43,23 @@ class PartialExchange {
     [[nodiscard]] Slice const& own() const {
         return slices_[static_cast<std::size_t>(kvp_.rank())];
     }
-    void pack(std::vector<std::int32_t> const& rows, Slice const& slice, float const* out,
+    void pack(std::span<std::int32_t const> rows, Slice const& slice, float const* out,
               float const* lse, float* packed_out, float* packed_lse) const;
-    void merge_striped(StepBatch const& batch, std::vector<float const*> const& received,
-                       float* merged);
+    void unpack(float const* packed, std::span<std::int32_t const> rows, float* merged) const;
+    void merge_striped(StepBatch const& batch, BatchArrays const& arrays,
+                       std::vector<float const*> const& received, float* merged);
+
+    void make_room(device::Buffer& buffer, std::int64_t bytes) const;
+    [[nodiscard]] StreamView stream() const;
 
     comm::Communicator& kvp_;
     kernels::ExecContext exec_;
     std::int64_t head_dim_;
     std::int64_t num_heads_;
     std::vector<Slice> slices_;  // per KVP coordinate
-    std::vector<float> send_;
-    std::vector<float> receive_;
-    std::vector<float> scratch_;
+    device::Buffer send_;
+    device::Buffer receive_;
+    device::Buffer scratch_;
 };
 
 }  // namespace longhaul::engine

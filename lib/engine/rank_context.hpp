@@ -1,5 +1,6 @@
 #pragma once
 
+#include "device/gpu.hpp"
 #include "comm/process_grid.hpp"
 #include "kernels/exec_context.hpp"
 #include "kv/kv_cache.hpp"
@@ -21,6 +22,12 @@ struct RankContext {
     StepCounters& counters;
     /// Called between layers: lets transfers advance and the leader publish without a thread of its own.
     std::function<void()> between_layers;
+
+    [[nodiscard]] device::Gpu* gpu() const { return exec.gpu; }
+    /// Of collectives on the backend's memory.
+    [[nodiscard]] StreamView stream() const {
+        return exec.gpu != nullptr ? exec.gpu->stream() : StreamView{};
+    }
 };
 
 }  // namespace longhaul::engine

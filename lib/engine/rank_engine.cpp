@@ -1,7 +1,5 @@
 #include "engine/rank_engine.hpp"
 
-#include "base/checked.hpp"
-
 #include <span>
 #include <utility>
 
@@ -15,7 +13,9 @@ constexpr int kHiddenTag = 1;
 RankEngine::RankEngine(RankContext& context, std::int64_t max_rows)
     : context_(context),
       layers_(context, max_rows),
-      hidden_(static_cast<std::size_t>(max_rows * context.weights.config.hidden_dim)) {
+      uploader_(context.gpu()),
+      hidden_(context.gpu(),
+              max_rows * context.weights.config.hidden_dim * dtype_bytes(DType::f32)) {
     if (context.weights.partition.first_stage) {
         source_.emplace(context);
     }
@@ -37,17 +37,19 @@ std::optional<StepOutcome> RankEngine::submit(schedule::StepPlan const& plan,
             item.size();
     }
     StepBatch const batch = build_step_batch(plan, scheduler, context_.grid.coord().kvp);
+    BatchArrays const arrays = uploader_.bring(batch);
+    auto* const hidden = hidden_.as<float>();
     if (source_) {
-        source_->embed(plan, scheduler, batch, hidden_.data());
+        source_->embed(plan, scheduler, batch, arrays, hidden);
     } else {
         receive_hidden(batch);
     }
-    layers_.run(batch, hidden_.data());
+    layers_.run(batch, arrays, hidden);
     if (!head_) {
         send_hidden(batch);
         return std::nullopt;
     }
-    return head_->run(plan, scheduler, batch, hidden_.data());
+    return head_->run(plan, scheduler, batch, hidden);
 }
 
 void RankEngine::scrub(schedule::StepPlan const& plan) {
@@ -60,26 +62,36 @@ void RankEngine::scrub(schedule::StepPlan const& plan) {
 
 void RankEngine::receive_hidden(StepBatch const& batch) {
     ScopedTimer const timer(context_.counters.pipeline_wait_s);
-    auto const count =
-        static_cast<std::size_t>(batch.num_rows * context_.weights.config.hidden_dim);
     comm::Communicator& pipeline = context_.grid.pipeline();
-    pipeline.recv(std::as_writable_bytes(std::span(hidden_.data(), count)), pipeline.rank() - 1,
-                  kHiddenTag);
+    pipeline.recv(std::span(hidden_.data(), hidden_bytes(batch)), pipeline.rank() - 1, kHiddenTag,
+                  context_.stream());
 }
 
 void RankEngine::send_hidden(StepBatch const& batch) {
     reap_sends();
-    auto const count =
-        static_cast<std::size_t>(batch.num_rows * context_.weights.config.hidden_dim);
     comm::Communicator& pipeline = context_.grid.pipeline();
     PendingSend& send = sends_.emplace_back();
-    send.data.assign(hidden_.begin(), hidden_.begin() + static_cast<std::ptrdiff_t>(count));
-    send.request =
-        pipeline.isend(std::as_bytes(std::span(send.data)), pipeline.rank() + 1, kHiddenTag);
+    if (spare_.empty()) {
+        send.data = device::Buffer(context_.gpu(), hidden_.bytes());
+    } else {
+        send.data = std::move(spare_.back());
+        spare_.pop_back();
+    }
+    std::size_t const bytes = hidden_bytes(batch);
+    device::copy(context_.gpu(), send.data.data(), hidden_.data(),
+                 static_cast<std::int64_t>(bytes));
+    send.request = pipeline.isend(std::span(send.data.data(), bytes), pipeline.rank() + 1,
+                                  kHiddenTag, context_.stream());
+}
+
+std::size_t RankEngine::hidden_bytes(StepBatch const& batch) const {
+    return static_cast<std::size_t>(batch.num_rows * context_.weights.config.hidden_dim *
+                                    dtype_bytes(DType::f32));
 }
 
 void RankEngine::reap_sends() {
     while (!sends_.empty() && sends_.front().request.test()) {
+        spare_.push_back(std::move(sends_.front().data));
         sends_.pop_front();
     }
 }

@@ -1,12 +1,15 @@
 #pragma once
 
+#include "device/buffer.hpp"
 #include "schedule/chunk_scheduler.hpp"
+#include "engine/batch_arrays.hpp"
 #include "engine/layer_runner.hpp"
 #include "engine/output_head.hpp"
 #include "engine/rank_context.hpp"
 #include "engine/segment_source.hpp"
 #include "engine/step_outcome.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -38,7 +41,7 @@ class RankEngine {
 
   private:
     struct PendingSend {
-        std::vector<float> data;
+        device::Buffer data;
         comm::Request request;
     };
 
@@ -46,13 +49,16 @@ class RankEngine {
     void receive_hidden(StepBatch const& batch);
     void send_hidden(StepBatch const& batch);
     void reap_sends();
+    [[nodiscard]] std::size_t hidden_bytes(StepBatch const& batch) const;
 
     RankContext& context_;
     LayerRunner layers_;
     std::optional<SegmentSource> source_;  // first stage
     std::optional<OutputHead> head_;       // last stage
-    std::vector<float> hidden_;            // [max_rows, D]
+    BatchUploader uploader_;
+    device::Buffer hidden_;  // [max_rows, D] f32
     std::deque<PendingSend> sends_;
+    std::vector<device::Buffer> spare_;  // of sends that have left, as long as hidden_
 };
 
 }  // namespace longhaul::engine

@@ -36,7 +36,15 @@ char const* weight_storage_name(model::WeightStorage storage) {
 }
 
 char const* backend_name(kernels::Backend backend) {
-    return backend == kernels::Backend::cpu ? "cpu" : "reference";
+    switch (backend) {
+        case kernels::Backend::reference:
+            return "reference";
+        case kernels::Backend::cpu:
+            return "cpu";
+        case kernels::Backend::cuda:
+            return "cuda";
+    }
+    return "";
 }
 
 std::string RunOptions::describe() const {

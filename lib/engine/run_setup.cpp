@@ -69,6 +69,38 @@ void build_grid(RunSetup& setup, comm::Communicator& world, RunOptions const& op
                                             options.chunk);
 }
 
+/// Ranks of this node that share the GPU of the rank `local_rank`.
+int ranks_on_gpu(int local_rank, int local_size, int num_gpus) {
+    int const gpu = local_rank % num_gpus;
+    return (local_size - gpu + num_gpus - 1) / num_gpus;
+}
+
+/// Every rank takes the GPU of its number on the node; with more ranks than GPUs they share.
+void open_gpu(RunSetup& setup, comm::NodeInfo const& node, RunObserver const& observer) {
+    int num_gpus = 0;
+    comm::agree_on(setup.grid->world(), [&] {
+        num_gpus = std::max(1, static_cast<int>(device::list_gpus().size()));
+        setup.gpu = std::make_unique<device::Gpu>(node.local_rank % num_gpus);
+    });
+    setup.exec.gpu = setup.gpu.get();
+    setup.grid->use_gpu(*setup.gpu);
+    device::GpuInfo const& info = setup.gpu->info();
+    say(setup.grid->world(), observer,
+        fmt::format("gpu: {}, sm_{}, {} rank{} on it; messages between ranks pass pinned host "
+                    "memory ({})",
+                    info.name, info.capability,
+                    ranks_on_gpu(node.local_rank, node.local_size, num_gpus),
+                    node.local_size > num_gpus ? "s" : "", setup.grid->world().name()));
+}
+
+MemoryBudget memory_budget(RunSetup const& setup, comm::NodeInfo const& node) {
+    if (setup.gpu) {
+        int const num_gpus = std::max(1, static_cast<int>(device::list_gpus().size()));
+        return gpu_budget(*setup.gpu, ranks_on_gpu(node.local_rank, node.local_size, num_gpus));
+    }
+    return host_budget(node.local_size);
+}
+
 void load_weights(RunSetup& setup, RunOptions const& options) {
     ScopedTimer const timer(setup.load_s);
     comm::agree_on(setup.grid->world(), [&] {
@@ -76,8 +108,8 @@ void load_weights(RunSetup& setup, RunOptions const& options) {
         setup.weights = model::load_weight_shard(*setup.file, setup.partition, load, setup.exec);
         auto const k = static_cast<std::size_t>(setup.grid->coord().kvp);
         setup.kv = std::make_unique<kv::KvCache>(
-            kv_layout(setup.file->config(), setup.partition, options.dtype, options.block_slots),
-            setup.partition.layers.size(), setup.memory.capacity[k]);
+            kv_layout(setup.file->config(), setup.partition, options),
+            setup.partition.layers.size(), setup.memory.capacity[k], setup.gpu.get());
     });
 }
 
@@ -118,8 +150,11 @@ RunSetup set_up(comm::Communicator& world, comm::NodeInfo const& node, RunOption
                     kv_policy_name(options.kv_policy), weight_storage_name(options.kvp_weights),
                     options.deterministic ? ", deterministic" : ""));
 
-    setup.memory =
-        plan_memory(*setup.grid, setup.file->config(), setup.partition, options, node.local_size);
+    if (options.backend == kernels::Backend::cuda) {
+        open_gpu(setup, node, observer);
+    }
+    setup.memory = plan_memory(*setup.grid, setup.file->config(), setup.partition, options,
+                               memory_budget(setup, node));
     say(world, observer, "memory:\n" + describe(setup.memory, shape, options.block_slots));
     setup.scheduling.chunk = options.chunk;
     setup.scheduling.max_batch = options.max_batch;

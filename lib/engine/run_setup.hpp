@@ -1,5 +1,6 @@
 #pragma once
 
+#include "device/gpu.hpp"
 #include "comm/communicator.hpp"
 #include "comm/mpi_runtime.hpp"
 #include "comm/process_grid.hpp"
@@ -27,6 +28,7 @@ struct RunObserver;
 /// Everything of one rank that exists before the first step. Every part that touches the outside world is built
 /// collectively: if a rank fails, all ranks throw SetupFailed with that rank's message.
 struct RunSetup {
+    std::unique_ptr<device::Gpu> gpu;  ///< with the CUDA backend; outlives what lies in its memory
     std::unique_ptr<io::ModelFile> file;
     std::unique_ptr<comm::ProcessGrid> grid;
     kernels::ExecContext exec;

@@ -1,6 +1,7 @@
 #include "engine/segment_source.hpp"
 
 #include "base/checked.hpp"
+#include "device/buffer.hpp"
 #include "kernels/embedding.hpp"
 
 #include <algorithm>
@@ -20,11 +21,11 @@ Range overlap(Range a, Range b) { return {std::max(a.begin, b.begin), std::min(a
 }  // namespace
 
 void SegmentSource::embed(schedule::StepPlan const& plan, schedule::ChunkScheduler const& scheduler,
-                          StepBatch const& batch, float* hidden) {
+                          StepBatch const& batch, BatchArrays const& arrays, float* hidden) {
     model::WeightShard const& weights = context_.weights;
     std::int64_t const width = weights.config.hidden_dim;
     // Outside every slice of the vocabulary: the rows of embedding entries come out as zeros.
-    kernels::embedding(context_.exec, batch.tokens, weights.embedding.data(), weights.dtype,
+    kernels::embedding(context_.exec, arrays.tokens, weights.embedding.data(), weights.dtype,
                        weights.partition.vocab, width, hidden);
     for (std::size_t i = 0; i < plan.items.size(); ++i) {
         schedule::PlanItem const& item = plan.items[i];
@@ -41,7 +42,7 @@ void SegmentSource::embed(schedule::StepPlan const& plan, schedule::ChunkSchedul
     if (context_.grid.linear().size() > 1) {
         ScopedTimer const timer(context_.counters.communication_s);
         context_.grid.linear().all_reduce_sum(
-            std::span(hidden, static_cast<std::size_t>(batch.num_rows * width)));
+            std::span(hidden, static_cast<std::size_t>(batch.num_rows * width)), context_.stream());
     }
 }
 
@@ -56,8 +57,9 @@ void SegmentSource::copy_rows(schedule::EmbeddingSpan const& span, Range entries
         std::shared_ptr<EmbeddingReader::Tile const> const data = reader().get(span, tile);
         std::int64_t const first = tile * kTileRows;
         Range const part = overlap(rows, {first, first + kTileRows});
-        std::copy_n(data->data() + (part.begin - first) * width, part.size() * width,
-                    out + (part.begin - rows.begin) * width);
+        device::upload(context_.gpu(), out + (part.begin - rows.begin) * width,
+                       data->data() + (part.begin - first) * width,
+                       part.size() * width * dtype_bytes(DType::f32));
     }
 }
 

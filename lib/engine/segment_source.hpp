@@ -3,6 +3,7 @@
 #include "base/range.hpp"
 #include "schedule/chunk_scheduler.hpp"
 #include "schedule/step_plan.hpp"
+#include "engine/batch_arrays.hpp"
 #include "engine/embedding_reader.hpp"
 #include "engine/rank_context.hpp"
 #include "engine/step_batch.hpp"
@@ -23,7 +24,7 @@ class SegmentSource {
 
     /// Fills hidden [batch.num_rows, D] with the input of the plan's entries. Collective over the stage.
     void embed(schedule::StepPlan const& plan, schedule::ChunkScheduler const& scheduler,
-               StepBatch const& batch, float* hidden);
+               StepBatch const& batch, BatchArrays const& arrays, float* hidden);
 
   private:
     void copy_rows(schedule::EmbeddingSpan const& span, Range entries, float* out);

@@ -81,27 +81,37 @@ void pack_head(kernels::KvLayout const& layout, std::byte const* keys, std::byte
 
 }  // namespace
 
+void clear_slots(kernels::KvLayout const& layout, std::int64_t num_slots,
+                 std::span<std::byte> canonical) {
+    LH_EXPECT(num_slots >= 0 && num_slots <= layout.block_slots);
+    auto const clear = [&](std::byte* tile, std::int64_t dim) {
+        std::int64_t const slot_bytes = dim * dtype_bytes(layout.dtype);
+        std::memset(tile + num_slots * slot_bytes, 0,
+                    static_cast<std::size_t>((layout.block_slots - num_slots) * slot_bytes));
+    };
+    std::byte* const all_values = canonical.data() + layout.num_kv_heads * layout.key_tile_bytes();
+    for (std::int64_t head = 0; head < layout.num_kv_heads; ++head) {
+        clear(canonical.data() + head * layout.key_tile_bytes(), layout.key_dim);
+        clear(all_values + head * layout.value_tile_bytes(), layout.value_dim);
+    }
+}
+
 void unpack_block(kernels::KvLayout const& layout, std::byte const* block, std::int64_t num_slots,
                   std::span<std::byte> out) {
+    LH_EXPECT(layout.packing == kernels::KvPacking::simd);
     LH_EXPECT(static_cast<std::int64_t>(out.size()) == canonical_bytes(layout));
-    LH_EXPECT(num_slots >= 0 && num_slots <= layout.block_slots);
-    std::int64_t const free_slots = layout.block_slots - num_slots;
-    std::int64_t const key_slot_bytes = layout.key_dim * dtype_bytes(layout.dtype);
-    std::int64_t const value_slot_bytes = layout.value_dim * dtype_bytes(layout.dtype);
     std::byte* const all_values = out.data() + layout.num_kv_heads * layout.key_tile_bytes();
     for (std::int64_t head = 0; head < layout.num_kv_heads; ++head) {
-        std::byte* const keys = out.data() + head * layout.key_tile_bytes();
-        std::byte* const values = all_values + head * layout.value_tile_bytes();
-        unpack_head(layout, block + head * layout.head_bytes(), keys, values);
-        std::memset(keys + num_slots * key_slot_bytes, 0,
-                    static_cast<std::size_t>(free_slots * key_slot_bytes));
-        std::memset(values + num_slots * value_slot_bytes, 0,
-                    static_cast<std::size_t>(free_slots * value_slot_bytes));
+        unpack_head(layout, block + head * layout.head_bytes(),
+                    out.data() + head * layout.key_tile_bytes(),
+                    all_values + head * layout.value_tile_bytes());
     }
+    clear_slots(layout, num_slots, out);
 }
 
 void pack_block(kernels::KvLayout const& layout, std::span<std::byte const> canonical,
                 std::byte* block) {
+    LH_EXPECT(layout.packing == kernels::KvPacking::simd);
     LH_EXPECT(static_cast<std::int64_t>(canonical.size()) == canonical_bytes(layout));
     std::byte const* const all_values =
         canonical.data() + layout.num_kv_heads * layout.key_tile_bytes();

@@ -21,6 +21,10 @@ namespace longhaul::kv {
 void unpack_block(kernels::KvLayout const& layout, std::byte const* block, std::int64_t num_slots,
                   std::span<std::byte> out);
 
+/// Zeroes the slots from `num_slots` on of a block in canonical form.
+void clear_slots(kernels::KvLayout const& layout, std::int64_t num_slots,
+                 std::span<std::byte> canonical);
+
 /// The inverse: fills a pool block, all slots of it.
 void pack_block(kernels::KvLayout const& layout, std::span<std::byte const> canonical,
                 std::byte* block);

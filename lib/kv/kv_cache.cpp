@@ -2,15 +2,20 @@
 
 #include "base/checked.hpp"
 #include "base/error.hpp"
+#include "device/error.hpp"
+#include "kv/block_copy.hpp"
 
 #include <sys/mman.h>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 
 namespace longhaul::kv {
 
-KvCache::KvCache(kernels::KvLayout layout, std::int64_t num_layers, std::int64_t capacity)
-    : layout_(layout), num_layers_(num_layers), capacity_(capacity) {
+KvCache::KvCache(kernels::KvLayout layout, std::int64_t num_layers, std::int64_t capacity,
+                 device::Gpu const* gpu)
+    : layout_(layout), num_layers_(num_layers), capacity_(capacity), gpu_(gpu) {
+    LH_EXPECT(gpu == nullptr || layout.packing == kernels::KvPacking::rows);
     auto const per_layer = checked_multiply(layout.block_bytes(), capacity);
     auto const total = per_layer ? checked_multiply(*per_layer, num_layers) : std::nullopt;
     LH_VALIDATE(total.has_value(),
@@ -18,6 +23,20 @@ KvCache::KvCache(kernels::KvLayout layout, std::int64_t num_layers, std::int64_t
                 capacity);
     bytes_ = static_cast<std::size_t>(*total);
     if (bytes_ == 0) {
+        return;
+    }
+    if (gpu_ != nullptr) {
+        try {
+            device_memory_ = device::Buffer(gpu_, *total);
+        } catch (device::OutOfDeviceMemory const&) {
+            throw ValidationError(fmt::format(
+                "the GPU has no room for a KV cache of {} bytes (other programs on it?); lower "
+                "--kv-memory, or free the GPU",
+                *total));
+        }
+        memory_ = device_memory_.data();
+        // 0 * NaN of what was there before would reach every row that sees a slot not written yet.
+        device::fill_zero(gpu_, memory_, *total);
         return;
     }
     void* const memory = ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE,
@@ -32,7 +51,7 @@ KvCache::KvCache(kernels::KvLayout layout, std::int64_t num_layers, std::int64_t
 }
 
 KvCache::~KvCache() {
-    if (memory_ != nullptr) {
+    if (memory_ != nullptr && gpu_ == nullptr) {
         ::munmap(memory_, bytes_);
     }
 }
@@ -45,8 +64,73 @@ std::byte* KvCache::layer_pool(std::int64_t local_layer) {
 void KvCache::scrub(std::int64_t pool_block) {
     LH_EXPECT(pool_block >= 0 && pool_block < capacity_);
     for (std::int64_t layer = 0; layer < num_layers_; ++layer) {
-        std::memset(layer_pool(layer) + pool_block * layout_.block_bytes(), 0,
-                    static_cast<std::size_t>(layout_.block_bytes()));
+        device::fill_zero(gpu_, layer_pool(layer) + pool_block * layout_.block_bytes(),
+                          layout_.block_bytes());
+    }
+}
+
+void KvCache::save_block(std::int64_t pool_block, std::int64_t num_slots,
+                         std::span<std::byte> out) {
+    LH_EXPECT(std::ssize(out) == num_layers_ * canonical_bytes(layout_));
+    if (gpu_ != nullptr) {
+        copy_tiles(pool_block, out.data(), false, gpu_->stream());
+        gpu_->synchronize();
+    }
+    for (std::int64_t layer = 0; layer < num_layers_; ++layer) {
+        auto const part = out.subspan(static_cast<std::size_t>(layer * canonical_bytes(layout_)),
+                                      static_cast<std::size_t>(canonical_bytes(layout_)));
+        if (gpu_ != nullptr) {
+            clear_slots(layout_, num_slots, part);
+        } else {
+            unpack_block(layout_, layer_pool(layer) + pool_block * layout_.block_bytes(), num_slots,
+                         part);
+        }
+    }
+}
+
+void KvCache::load_block(std::int64_t pool_block, std::span<std::byte const> canonical,
+                         StreamView stream) {
+    LH_EXPECT(std::ssize(canonical) == num_layers_ * canonical_bytes(layout_));
+    if (gpu_ != nullptr) {
+        // Only read; one function copies in both directions.
+        copy_tiles(pool_block, const_cast<std::byte*>(canonical.data()), true, stream);
+        return;
+    }
+    for (std::int64_t layer = 0; layer < num_layers_; ++layer) {
+        pack_block(layout_,
+                   canonical.subspan(static_cast<std::size_t>(layer * canonical_bytes(layout_)),
+                                     static_cast<std::size_t>(canonical_bytes(layout_))),
+                   layer_pool(layer) + pool_block * layout_.block_bytes());
+    }
+}
+
+// Tiles packed in rows differ from canonical form only in their order: [head][K, V] here, all K before all V there. So one
+// copy of all layers for the keys and one for the values needs no pass of the host over the bytes.
+void KvCache::copy_tiles(std::int64_t pool_block, std::byte* canonical, bool to_pool,
+                         StreamView stream) {
+    std::int64_t const all_keys = layout_.num_kv_heads * layout_.key_tile_bytes();
+    for (bool const values : {false, true}) {
+        std::int64_t const tile = values ? layout_.value_tile_bytes() : layout_.key_tile_bytes();
+        if (tile == 0) {
+            continue;
+        }
+        std::byte* const pool =
+            memory_ + pool_block * layout_.block_bytes() + (values ? layout_.key_tile_bytes() : 0);
+        std::byte* const host = canonical + (values ? all_keys : 0);
+        std::int64_t const pool_plane = capacity_ * layout_.block_bytes();
+        // A plane's stride has to be a multiple of a row's; canonical_bytes is one of a tile as long as K and V are as long.
+        LH_EXPECT(canonical_bytes(layout_) % tile == 0);
+        device::BoxCopy box;
+        box.to = to_pool ? pool : host;
+        box.to_row = to_pool ? layout_.head_bytes() : tile;
+        box.to_plane = to_pool ? pool_plane : canonical_bytes(layout_);
+        box.from = to_pool ? host : pool;
+        box.from_row = to_pool ? tile : layout_.head_bytes();
+        box.from_plane = to_pool ? canonical_bytes(layout_) : pool_plane;
+        box.width = tile;
+        box.height = layout_.num_kv_heads;
+        box.depth = num_layers_;
+        device::copy_box(box, stream);
     }
 }
 

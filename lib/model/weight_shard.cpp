@@ -31,9 +31,10 @@ class ShardLoader {
             shard.embedding = load_embedding();
         }
         if (partition_.last_stage) {
-            shard.output_norm.resize(static_cast<std::size_t>(config_.hidden_dim));
-            file_.read(io::GlobalTensor::output_norm, {0, 1}, {0, config_.hidden_dim},
-                       shard.output_norm.data(), config_.hidden_dim);
+            std::vector<float> norm(static_cast<std::size_t>(config_.hidden_dim));
+            file_.read(io::GlobalTensor::output_norm, {0, 1}, {0, config_.hidden_dim}, norm.data(),
+                       config_.hidden_dim);
+            shard.output_norm = bring(norm);
             float* const rows = scratch(partition_.vocab.size() * config_.hidden_dim);
             file_.read(io::GlobalTensor::lm_head, partition_.vocab, {0, config_.hidden_dim}, rows,
                        config_.hidden_dim);
@@ -53,11 +54,15 @@ class ShardLoader {
         return kernels::LinearWeight::pack(exec_, weight, n, k, k, options_.dtype);
     }
 
-    [[nodiscard]] std::vector<float> load_norm(io::LayerTensor tensor, std::int64_t layer) const {
+    [[nodiscard]] device::Buffer bring(std::vector<float> const& values) const {
+        return device::make_buffer<float>(exec_.gpu, values);
+    }
+
+    [[nodiscard]] device::Buffer load_norm(io::LayerTensor tensor, std::int64_t layer) const {
         std::vector<float> weight(static_cast<std::size_t>(config_.hidden_dim));
         file_.read(tensor, layer, {0, 1}, {0, config_.hidden_dim}, weight.data(),
                    config_.hidden_dim);
-        return weight;
+        return bring(weight);
     }
 
     LayerWeights load_layer(std::int64_t layer) {
@@ -115,18 +120,22 @@ class ShardLoader {
     }
 
     // Row by row in pieces: the table of a large vocabulary need not exist a second time as f32.
-    std::vector<std::byte> load_embedding() {
+    device::Buffer load_embedding() {
         std::int64_t const dim = config_.hidden_dim;
         std::int64_t const row_bytes = dim * dtype_bytes(options_.dtype);
-        std::vector<std::byte> table(static_cast<std::size_t>(partition_.vocab.size() * row_bytes));
+        device::Buffer table(exec_.gpu, partition_.vocab.size() * row_bytes);
+        kernels::ExecContext host = exec_;
+        host.backend = exec_.gpu != nullptr ? kernels::Backend::cpu : exec_.backend;
         constexpr std::int64_t kRowsAtOnce = 1024;
+        std::vector<std::byte> converted(static_cast<std::size_t>(kRowsAtOnce * row_bytes));
         for (std::int64_t row = 0; row < partition_.vocab.size(); row += kRowsAtOnce) {
             std::int64_t const count = std::min(kRowsAtOnce, partition_.vocab.size() - row);
             Range const rows{partition_.vocab.begin + row, partition_.vocab.begin + row + count};
             float* const piece = scratch(count * dim);
             file_.read(io::GlobalTensor::token_embedding, rows, {0, dim}, piece, dim);
-            kernels::convert(exec_, piece, count * dim, table.data() + row * row_bytes,
-                             options_.dtype);
+            kernels::convert(host, piece, count * dim, converted.data(), options_.dtype);
+            device::upload(exec_.gpu, table.data() + row * row_bytes, converted.data(),
+                           count * row_bytes);
         }
         return table;
     }

@@ -2,6 +2,7 @@
 
 #include "base/model_config.hpp"
 #include "base/types.hpp"
+#include "device/buffer.hpp"
 #include "io/model_file.hpp"
 #include "kernels/linear.hpp"
 #include "model/partition.hpp"
@@ -12,15 +13,15 @@
 
 namespace longhaul::model {
 
-/// This rank's weights of one layer. D = hidden_dim.
+/// This rank's weights of one layer, in the backend's memory. D = hidden_dim.
 ///
 /// The slices over KVP are separate matrices, so the same objects serve either storage: `sharded` fills only the slot of
 /// this rank's KVP coordinate, `replicated` all of them.
 struct LayerWeights {
-    std::vector<float> attn_norm;                   ///< [D]
+    device::Buffer attn_norm;                       ///< [D] f32
     kernels::LinearWeight qkv;                      ///< [(heads + 2 kv_heads) * head_dim, D]
     std::vector<kernels::LinearWeight> projection;  ///< per KVP coordinate [D, projection slice]
-    std::vector<float> ffn_norm;                    ///< [D]
+    device::Buffer ffn_norm;                        ///< [D] f32
     std::vector<kernels::LinearWeight>
         gate_up;  ///< per KVP coordinate [2 * ffn slice, D], gate rows first
     std::vector<kernels::LinearWeight> down;  ///< per KVP coordinate [D, ffn slice]
@@ -32,9 +33,9 @@ struct WeightShard {
     Partition partition;
     DType dtype = DType::bf16;
     std::vector<LayerWeights> layers;
-    std::vector<std::byte> embedding;  ///< first stage: [vocab slice, D] of dtype
-    std::vector<float> output_norm;    ///< last stage: [D]
-    kernels::LinearWeight lm_head;     ///< last stage: [vocab slice, D]
+    device::Buffer embedding;       ///< first stage: [vocab slice, D] of dtype
+    device::Buffer output_norm;     ///< last stage: [D] f32
+    kernels::LinearWeight lm_head;  ///< last stage: [vocab slice, D]
 };
 
 struct LoadOptions {
