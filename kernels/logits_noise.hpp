@@ -39,19 +39,19 @@ class GumbelNoise {
         key_ = {words[0], words[1]};
     }
 
-    /// The upper 52 of a candidate's 64 random bits.
-    [[nodiscard]] std::uint64_t bits(TokenId token) const {
+    /// The upper 52 of a candidate's 64 random bits. Constexpr, like all that a GPU's kernels call here.
+    [[nodiscard]] constexpr std::uint64_t bits(TokenId token) const {
         auto const words = philox4x32(
             {static_cast<std::uint32_t>(token), low(index_), high(index_), choice_}, key_);
         return ((std::uint64_t{words[1]} << 32) | words[0]) >> 12;
     }
-    [[nodiscard]] static double uniform(std::uint64_t bits) {
+    [[nodiscard]] static constexpr double uniform(std::uint64_t bits) {
         return (static_cast<double>(bits) + 0.5) * 0x1p-52;
     }
     [[nodiscard]] static double noise(std::uint64_t bits);
 
     /// Not below noise(bits), and cheap: with v = 1 - u, -log(u) >= v, so the noise is at most -log(v).
-    [[nodiscard]] static double upper_bound(std::uint64_t bits) {
+    [[nodiscard]] static constexpr double upper_bound(std::uint64_t bits) {
         constexpr double kLn2 = 0.693147180559945309;
         std::uint64_t const distance =
             (std::uint64_t{1} << 52) - 1 - bits;  // v = (distance + 1/2) / 2^52

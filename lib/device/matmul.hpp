@@ -12,7 +12,7 @@ namespace longhaul::device {
 ///
 /// c [m, n] = a [m, k] * weight [n, k]^T, all row-major and contiguous, f32 accumulation; a and weight of one dtype (bf16, or
 /// f32 in full precision: no TF32), c of `c_dtype` (f32, or bf16 with bf16 factors).
-/// Repeatable  equal shapes give equal bits; a row's bits may depend on m
+/// Repeatable  equal shapes at equally aligned addresses give equal bits; a row's bits may depend on m
 /// Errors      DeviceError
 class Matmul {
   public:
@@ -21,8 +21,9 @@ class Matmul {
     Matmul(Matmul const&) = delete;
     Matmul& operator=(Matmul const&) = delete;
 
-    void run(void const* a, std::int64_t m, void const* weight, std::int64_t n, std::int64_t k,
-             DType dtype, void* c, DType c_dtype);
+    /// False where the library has no algorithm for the shape: nothing was done then.
+    [[nodiscard]] bool run(void const* a, std::int64_t m, void const* weight, std::int64_t n,
+                           std::int64_t k, DType dtype, void* c, DType c_dtype);
 
   private:
     struct Impl;

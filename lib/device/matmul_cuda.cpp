@@ -33,6 +33,7 @@ struct Plan {
     cublasLtMatrixLayout_t rows = nullptr;
     cublasLtMatrixLayout_t result = nullptr;
     cublasLtMatmulAlgo_t algorithm{};
+    bool usable = false;
 
     Plan() = default;
     Plan(Plan const&) = delete;
@@ -45,7 +46,17 @@ struct Plan {
     }
 };
 
-using Shape = std::tuple<std::int64_t, std::int64_t, std::int64_t, DType, DType>;
+/// m, n, k, types, and what every address is a multiple of.
+using Shape = std::tuple<std::int64_t, std::int64_t, std::int64_t, DType, DType, std::uint32_t>;
+
+/// The library assumes 256 unless told; its fast algorithms want 16.
+std::uint32_t common_alignment(void const* a, void const* weight, void const* c) {
+    constexpr std::uintptr_t kEnough = 16;
+    std::uintptr_t const bits = reinterpret_cast<std::uintptr_t>(a) |
+                                reinterpret_cast<std::uintptr_t>(weight) |
+                                reinterpret_cast<std::uintptr_t>(c) | kEnough;
+    return static_cast<std::uint32_t>(bits & (~bits + 1));
+}
 
 }  // namespace
 
@@ -61,7 +72,7 @@ struct Matmul::Impl {
 // The library thinks in columns: row-major c [m, n] is its n x m matrix, so the product it is asked for is
 // weight (transposed) times a.
 void Matmul::Impl::make(Plan& plan, Shape const& shape) const {
-    auto const [m, n, k, dtype, c_dtype] = shape;
+    auto const [m, n, k, dtype, c_dtype, alignment] = shape;
     check(cublasLtMatmulDescCreate(&plan.operation, CUBLAS_COMPUTE_32F, CUDA_R_32F), "DescCreate");
     cublasOperation_t const transposed = CUBLAS_OP_T;
     check(cublasLtMatmulDescSetAttribute(plan.operation, CUBLASLT_MATMUL_DESC_TRANSA, &transposed,
@@ -80,16 +91,23 @@ void Matmul::Impl::make(Plan& plan, Shape const& shape) const {
     check(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
                                                &bytes, sizeof(bytes)),
           "PreferenceSetAttribute");
+    for (cublasLtMatmulPreferenceAttributes_t const attribute :
+         {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+          CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES}) {
+        check(cublasLtMatmulPreferenceSetAttribute(preference, attribute, &alignment,
+                                                   sizeof(alignment)),
+              "PreferenceSetAttribute");
+    }
     cublasLtMatmulHeuristicResult_t found{};
     int count = 0;
     cublasStatus_t const status =
         cublasLtMatmulAlgoGetHeuristic(handle, plan.operation, plan.weight, plan.rows, plan.result,
                                        plan.result, preference, 1, &found, &count);
     static_cast<void>(cublasLtMatmulPreferenceDestroy(preference));
-    check(status, "AlgoGetHeuristic");
-    if (count == 0) {
-        throw DeviceError(fmt::format("cuBLASLt has no algorithm for {} x {} x {}", m, n, k));
+    if (status != CUBLAS_STATUS_NOT_SUPPORTED) {
+        check(status, "AlgoGetHeuristic");
     }
+    plan.usable = status == CUBLAS_STATUS_SUCCESS && count > 0;
     plan.algorithm = found.algo;
 }
 
@@ -105,21 +123,24 @@ Matmul::~Matmul() {
     static_cast<void>(cublasLtDestroy(impl_->handle));
 }
 
-void Matmul::run(void const* a, std::int64_t m, void const* weight, std::int64_t n, std::int64_t k,
+bool Matmul::run(void const* a, std::int64_t m, void const* weight, std::int64_t n, std::int64_t k,
                  DType dtype, void* c, DType c_dtype) {
     LH_EXPECT(m >= 0 && n >= 0 && k >= 0 && (dtype == DType::bf16 || c_dtype == DType::f32));
     if (m == 0 || n == 0) {
-        return;
+        return true;
     }
     if (k == 0) {
         native::fill_zero(c, m * n * dtype_bytes(c_dtype), impl_->stream);
-        return;
+        return true;
     }
-    Shape const shape{m, n, k, dtype, c_dtype};
+    Shape const shape{m, n, k, dtype, c_dtype, common_alignment(a, weight, c)};
     auto const [place, is_new] = impl_->plans.try_emplace(shape);
     Plan& plan = place->second;
     if (is_new) {
         impl_->make(plan, shape);
+    }
+    if (!plan.usable) {
+        return false;
     }
     float const one = 1.0F;
     float const zero = 0.0F;
@@ -128,6 +149,7 @@ void Matmul::run(void const* a, std::int64_t m, void const* weight, std::int64_t
                          static_cast<std::size_t>(kWorkspaceBytes),
                          static_cast<cudaStream_t>(impl_->stream.native)),
           "Matmul");
+    return true;
 }
 
 }  // namespace longhaul::device
