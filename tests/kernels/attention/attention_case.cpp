@@ -1,12 +1,16 @@
 #include "kernels/attention/attention_case.hpp"
 
 #include "base/bfloat16.hpp"
+#include "device/buffer.hpp"
+#include "device/gpu_info.hpp"
 #include "kernels/reference/load_element.hpp"
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <iterator>
 #include <limits>
+#include <memory>
 #include <numeric>
 
 namespace longhaul::kernels::test {
@@ -93,7 +97,10 @@ double AttentionCase::largest_value() const {
     return largest;
 }
 
-AttentionResult AttentionCase::run(ExecContext const& exec) const {
+AttentionResult AttentionCase::run(ExecContext const& exec, bool fixed_splits) const {
+    if (exec.backend == Backend::cuda) {
+        return run_on_gpu(exec, fixed_splits);
+    }
     // NaN marks what was not written.
     float const unset = std::numeric_limits<float>::quiet_NaN();
     AttentionResult result{
@@ -104,6 +111,62 @@ AttentionResult AttentionCase::run(ExecContext const& exec) const {
     call.lse = result.lse.data();
     attention(exec, call);
     return result;
+}
+
+AttentionResult AttentionCase::run_on_gpu(ExecContext const& exec, bool fixed_splits) const {
+    float const unset = std::numeric_limits<float>::quiet_NaN();
+    AttentionResult result{
+        std::vector<float>(shape_.num_rows * num_heads() * shape_.value_dim, unset),
+        std::vector<float>(shape_.num_rows * num_heads(), unset)};
+    std::vector<std::byte> const packed = pool_in_rows();
+    device::Buffer const pool = device::make_buffer(exec.gpu, std::span(packed));
+    device::Buffer const queries = device::make_buffer(exec.gpu, std::span(queries_));
+    device::Buffer const out = device::make_buffer(exec.gpu, std::span<float const>(result.out));
+    device::Buffer const lse = device::make_buffer(exec.gpu, std::span<float const>(result.lse));
+    AttentionArgs call = args();
+    call.layout.packing = KvPacking::rows;
+    call.pool = pool.data();
+    call.queries = queries.data();
+    call.out = out.as<float>();
+    call.lse = lse.as<float>();
+    AttentionWork work(exec, {call.layout, call.num_heads, fixed_splits});
+    work.prepare(call.num_rows, call.items);
+    call.work = &work;
+    attention(exec, call);
+    device::download(exec.gpu, result.out.data(), out.data(), out.bytes());
+    device::download(exec.gpu, result.lse.data(), lse.data(), lse.bytes());
+    return result;
+}
+
+std::vector<std::byte> AttentionCase::pool_in_rows() const {
+    KvLayout const from = layout();
+    KvLayout to = from;
+    to.packing = KvPacking::rows;
+    std::int64_t const element = dtype_bytes(from.dtype);
+    std::vector<std::byte> packed(pool_.size());
+    for (std::int64_t block = 0; block < shape_.pool_blocks; ++block) {
+        std::byte const* source = pool_.data() + block * from.block_bytes();
+        std::byte* target = packed.data() + block * from.block_bytes();
+        for (std::int64_t head = 0; head < from.num_kv_heads; ++head) {
+            for (std::int64_t slot = 0; slot < from.block_slots; ++slot) {
+                for (std::int64_t dim = 0; dim < from.key_dim; ++dim) {
+                    std::memcpy(target + to.key_offset(head, slot, dim),
+                                source + from.key_offset(head, slot, dim), element);
+                }
+                for (std::int64_t dim = 0; dim < from.value_dim; ++dim) {
+                    std::memcpy(target + to.value_offset(head, slot, dim),
+                                source + from.value_offset(head, slot, dim), element);
+                }
+            }
+        }
+    }
+    return packed;
+}
+
+device::Gpu* test_gpu() {
+    static std::unique_ptr<device::Gpu> const gpu =
+        device::list_gpus().empty() ? nullptr : std::make_unique<device::Gpu>(0);
+    return gpu.get();
 }
 
 std::vector<AttentionCase::SeenSlot> AttentionCase::seen_slots(std::int64_t row) const {

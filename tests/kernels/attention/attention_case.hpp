@@ -1,5 +1,6 @@
 #pragma once
 
+#include "device/gpu.hpp"
 #include "kernels/attention.hpp"
 
 #include <cstddef>
@@ -47,6 +48,10 @@ class AttentionCase {
     [[nodiscard]] KvLayout layout() const;
     [[nodiscard]] std::int64_t num_heads() const { return shape_.num_kv_heads * shape_.group; }
     [[nodiscard]] AttentionArgs args() const;
+    [[nodiscard]] std::span<std::byte const> pool() const { return pool_; }
+    [[nodiscard]] std::span<std::byte const> queries() const { return queries_; }
+    /// The pool as KvPacking::rows has it.
+    [[nodiscard]] std::vector<std::byte> pool_in_rows() const;
 
     void set_query(std::int64_t row, std::int64_t head, std::int64_t dim, float value);
     void set_key(std::int64_t block, std::int64_t kv_head, std::int64_t slot, std::int64_t dim,
@@ -56,7 +61,8 @@ class AttentionCase {
     [[nodiscard]] double largest_value() const;
     [[nodiscard]] bool sees(std::int64_t row, std::int64_t block, std::int64_t slot) const;
 
-    [[nodiscard]] AttentionResult run(ExecContext const& exec) const;
+    /// On a GPU: the pool is packed anew for it and brought there with the queries. Outputs are poisoned before.
+    [[nodiscard]] AttentionResult run(ExecContext const& exec, bool fixed_splits = false) const;
     [[nodiscard]] AttentionResult run_reference() const { return run({Backend::reference}); }
     /// Unfused bf16: scores and probabilities rounded to bf16 as an ordinary implementation stores them.
     [[nodiscard]] AttentionResult run_naive_bf16() const;
@@ -72,6 +78,7 @@ class AttentionCase {
         std::int64_t slot = 0;
     };
     [[nodiscard]] std::vector<SeenSlot> seen_slots(std::int64_t row) const;
+    [[nodiscard]] AttentionResult run_on_gpu(ExecContext const& exec, bool fixed_splits) const;
     void attend_naive(std::int64_t row, std::int64_t head, AttentionResult& result) const;
 
     CaseShape shape_;
@@ -87,6 +94,9 @@ class AttentionCase {
                                                    std::int64_t rank, std::int64_t kvp,
                                                    std::int64_t& next_block,
                                                    std::mt19937_64& random);
+
+/// The first GPU of this machine; null where there is none.
+[[nodiscard]] device::Gpu* test_gpu();
 
 /// Every instruction set that this processor has.
 [[nodiscard]] std::vector<Isa> available_isas();

@@ -37,7 +37,9 @@ class AttentionNonFinite : public ::testing::TestWithParam<Level> {
   protected:
     DType dtype() const { return std::get<DType>(GetParam()); }
     ExecContext exec(int threads = 1) const {
-        return {std::get<Backend>(GetParam()), std::get<Isa>(GetParam()), threads};
+        Backend const backend = std::get<Backend>(GetParam());
+        return {backend, std::get<Isa>(GetParam()), threads,
+                backend == Backend::cuda ? test_gpu() : nullptr};
     }
 };
 
@@ -229,18 +231,28 @@ std::vector<Level> levels() {
         for (Isa const isa : available_isas()) {
             result.emplace_back(dtype, Backend::cpu, isa);
         }
+        if (test_gpu() != nullptr) {
+            result.emplace_back(dtype, Backend::cuda, Isa::plain);
+        }
     }
     return result;
 }
 
+std::string level_name(Level const& level) {
+    std::string const dtype = dtype_name(std::get<DType>(level));
+    switch (std::get<Backend>(level)) {
+        case Backend::reference:
+            return dtype + "_reference";
+        case Backend::cpu:
+            return dtype + "_" + isa_name(std::get<Isa>(level));
+        case Backend::cuda:
+            return dtype + "_cuda";
+    }
+    return dtype;
+}
+
 INSTANTIATE_TEST_SUITE_P(Levels, AttentionNonFinite, ::testing::ValuesIn(levels()),
-                         [](auto const& test) {
-                             std::string const name =
-                                 std::string(dtype_name(std::get<DType>(test.param))) + "_";
-                             return name + (std::get<Backend>(test.param) == Backend::reference
-                                                ? "reference"
-                                                : isa_name(std::get<Isa>(test.param)));
-                         });
+                         [](auto const& test) { return level_name(test.param); });
 
 }  // namespace
 }  // namespace longhaul::kernels::test

@@ -1,0 +1,47 @@
+#include "kernels/attention.hpp"
+
+#include "base/error.hpp"
+#include "kernels/cuda/attention_device.hpp"
+#include "kernels/cuda/attention_launch.hpp"
+
+#include <iterator>
+
+namespace longhaul::kernels::cuda {
+namespace {
+
+void launch_tiles(AttentionView view, DeviceAttentionPlan const& plan, StreamView stream) {
+    view.tiles = plan.wide_tiles();
+    view.cta_tiles = plan.wide_ctas();
+    auto const count = std::ssize(plan.work().wide.tiles);
+    switch (plan.kernel()) {
+        case AttentionKernel::plain_f32:
+            launch_attention_plain(view, count, stream);
+            break;
+        case AttentionKernel::mma_bf16:
+            launch_attention_mma(view, count, stream);
+            break;
+    }
+}
+
+}  // namespace
+
+void attention(ExecContext const& exec, AttentionArgs const& args, AttentionPlan const& plan) {
+    auto const& work = dynamic_cast<DeviceAttentionPlan const&>(plan);
+    LH_EXPECT(work.num_rows() == args.num_rows);
+    AttentionView view = work.view();
+    LH_EXPECT(view.num_heads == args.num_heads && view.key_dim == args.layout.key_dim &&
+              view.value_dim == args.layout.value_dim);
+    view.pool = args.pool;
+    view.queries = args.queries;
+    view.out = args.out;
+    view.lse = args.lse;
+    view.scale = args.scale;
+    if (std::int64_t const bytes = work.scratch_bytes(); bytes > 0) {
+        view.partial_out = static_cast<float*>(exec.gpu->scratch(bytes));
+        view.partial_lse = view.partial_out + work.work().partial_rows * view.value_dim;
+    }
+    launch_tiles(view, work, exec.gpu->stream());
+    launch_attention_combine(view, std::ssize(work.work().combine_rows), exec.gpu->stream());
+}
+
+}  // namespace longhaul::kernels::cuda

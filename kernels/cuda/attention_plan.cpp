@@ -1,0 +1,96 @@
+#include "base/checked.hpp"
+#include "kernels/cuda/attention_device.hpp"
+#include "kernels/cuda/attention_launch.hpp"
+
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace longhaul::kernels::cuda {
+namespace {
+
+/// KV slots of a part where a row's bits may depend on nothing but the item: long enough that merging costs nothing beside,
+/// short enough that a million tokens of one head fill a GPU.
+constexpr std::int64_t kFixedPartSlots = 8192;
+constexpr std::int64_t kMinPartSlots = 1024;
+
+template <class T>
+std::int64_t room_for(std::vector<T> const& values) {
+    return device::StepArena::room_for(std::ssize(values) * std::int64_t{sizeof(T)});
+}
+
+template <class T>
+T const* put(device::StepArena& arena, std::vector<T> const& values) {
+    return arena.put(std::span<T const>(values));
+}
+
+}  // namespace
+
+KernelChoice choose_kernel(AttentionWork::Shape const& shape, int /*capability*/,
+                           int multiprocessors) {
+    bool const plain = shape.layout.dtype == DType::f32;
+    KernelChoice choice;
+    choice.kernel = plain ? AttentionKernel::plain_f32 : AttentionKernel::mma_bf16;
+    WorkListShape& work = choice.work;
+    work.layout = shape.layout;
+    work.num_heads = shape.num_heads;
+    work.fixed_splits = shape.fixed_splits;
+    work.tile_slots = plain ? kPlainTileSlots : kMmaTileSlots;
+    work.wide.rows = plain ? kPlainTileRows : kMmaTileRows;
+    // Two CTAs of these kernels share a multiprocessor at common head sizes.
+    work.wide.schedule = {.num_ctas = 2 * multiprocessors,
+                          .min_part = kMinPartSlots / work.tile_slots,
+                          .fixed_part = shape.fixed_splits ? kFixedPartSlots / work.tile_slots : 0};
+    return choice;
+}
+
+DeviceAttentionPlan::DeviceAttentionPlan(ExecContext const& exec, AttentionWork::Shape const& shape)
+    : gpu_(exec.gpu),
+      choice_(choose_kernel(shape, exec.gpu->info().capability, exec.gpu->info().multiprocessors)),
+      work_(choice_.work),
+      arena_(exec.gpu) {
+    KvLayout const& layout = shape.layout;
+    LH_EXPECT(layout.packing == KvPacking::rows);
+    view_.block_bytes = layout.block_bytes();
+    view_.head_bytes = layout.head_bytes();
+    view_.key_tile_bytes = layout.key_tile_bytes();
+    view_.num_heads = checked_cast<std::int32_t>(shape.num_heads);
+    view_.group = checked_cast<std::int32_t>(shape.num_heads / layout.num_kv_heads);
+    view_.key_dim = checked_cast<std::int32_t>(layout.key_dim);
+    view_.value_dim = checked_cast<std::int32_t>(layout.value_dim);
+    view_.piece_slots = checked_cast<std::int32_t>(choice_.work.piece_slots());
+    view_.block_pieces =
+        checked_cast<std::int32_t>(layout.block_slots / choice_.work.piece_slots());
+}
+
+void DeviceAttentionPlan::prepare(std::int64_t num_rows, std::span<AttentionItem const> items) {
+    work_.build(num_rows, items);
+    num_rows_ = num_rows;
+    arena_.begin(room_for(work_.pieces) + room_for(work_.rows) + room_for(work_.visible) +
+                 room_for(work_.wide.tiles) + room_for(work_.wide.cta_tiles) +
+                 room_for(work_.narrow.tiles) + room_for(work_.chain_parts) +
+                 room_for(work_.tile_parts) + room_for(work_.combine_rows) +
+                 room_for(work_.places));
+    view_.pieces = put(arena_, work_.pieces);
+    view_.rows = put(arena_, work_.rows);
+    view_.visible = put(arena_, work_.visible);
+    wide_tiles_ = put(arena_, work_.wide.tiles);
+    wide_ctas_ = put(arena_, work_.wide.cta_tiles);
+    narrow_tiles_ = put(arena_, work_.narrow.tiles);
+    view_.chains = put(arena_, work_.chain_parts);
+    view_.parts = put(arena_, work_.tile_parts);
+    view_.combine_rows = put(arena_, work_.combine_rows);
+    view_.places = put(arena_, work_.places);
+    arena_.end();
+}
+
+std::int64_t DeviceAttentionPlan::scratch_bytes() const {
+    return work_.partial_rows * (view_.value_dim + 1) * std::int64_t{sizeof(float)};
+}
+
+std::unique_ptr<AttentionPlan> make_attention_plan(ExecContext const& exec,
+                                                   AttentionWork::Shape const& shape) {
+    return std::make_unique<DeviceAttentionPlan>(exec, shape);
+}
+
+}  // namespace longhaul::kernels::cuda
