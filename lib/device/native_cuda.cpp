@@ -3,7 +3,6 @@
 #include "device/cuda_check.cuh"
 #include "device/error.hpp"
 
-#include <driver_functions.h>
 #include <fmt/format.h>
 
 #include <filesystem>
@@ -105,13 +104,13 @@ void copy(void* to, void const* from, std::int64_t bytes, StreamView stream) {
 void copy_box(void* to, Strides to_strides, void const* from, Strides from_strides, Box box,
               StreamView stream) {
     auto const side = [&](void* memory, Strides strides) {
-        return make_cudaPitchedPtr(memory, size(strides.row), size(box.width),
-                                   size(strides.plane / strides.row));
+        return cudaPitchedPtr{memory, size(strides.row), size(box.width),
+                              size(strides.plane / strides.row)};
     };
     cudaMemcpy3DParms what{};
     what.dstPtr = side(to, to_strides);
     what.srcPtr = side(const_cast<void*>(from), from_strides);  // the runtime's type has no const
-    what.extent = make_cudaExtent(size(box.width), size(box.height), size(box.depth));
+    what.extent = {size(box.width), size(box.height), size(box.depth)};
     what.kind = cudaMemcpyDefault;
     LH_CUDA(cudaMemcpy3DAsync(&what, cuda(stream)));
 }
