@@ -206,8 +206,12 @@ class Tile {
             largest = fmaxf(largest, __shfl_xor_sync(~0U, largest, 2));
             // A row that has seen nothing yet: -inf - -inf would be NaN.
             float const reference = largest == -INFINITY ? 0.0F : largest * factor;
-            float const keep = exp2_approx(largest_[half] * factor - reference);
+            // Exactly 1 where a tile brings nothing new: hidden tiles may not change a row's bits.
+            float const keep = largest_[half] == -INFINITY
+                                   ? 0.0F
+                                   : exp2_approx(references_[half] - reference);
             largest_[half] = largest;
+            references_[half] = reference;
             sums_[half] *= keep;
 #pragma unroll
             for (int n = 0; n < kScoreBlocks; ++n) {
@@ -265,7 +269,7 @@ class Tile {
                 }
             }
             if (lane() % 4 == 0) {
-                *result.lse = sum == 0.0F ? -INFINITY : largest_[half] * view_.scale + logf(sum);
+                *result.lse = sum == 0.0F ? -INFINITY : (references_[half] + log2f(sum)) * kLn2;
             }
         }
     }
@@ -279,6 +283,7 @@ class Tile {
     float scores_[kScoreBlocks][4];
     float values_[kValueBlocks][4] = {};
     float largest_[2] = {-INFINITY, -INFINITY};
+    float references_[2] = {};  ///< what the weights' exponents are relative to, in units of log2
     float sums_[2] = {};
 };
 
