@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace longhaul::io {
 
 bool same_cache(KvSegmentShape const& a, KvSegmentShape const& b) {
@@ -32,22 +34,28 @@ bool KvCoverage::add(KvSegmentShape const& shape, std::span<KvSegmentBlock const
                      IsSound const& is_sound) {
     LH_EXPECT(shape.num_layers == num_layers_ && shape.num_kv_heads == num_kv_heads_ &&
               shape.block_slots == block_slots_);
-    bool any = false;
+    bool is_new = false;
     for (std::size_t row = 0; row < blocks.size(); ++row) {
         auto const number = numbers_.find(blocks[row].key);
         if (number == numbers_.end()) continue;
         std::int64_t const block = number->second;
         bool const full = blocks[row].slots == block_slots_ || block + 1 == num_blocks_;
         if (blocks[row].block != block || !full) continue;
-        any = true;
         for (std::int64_t layer = shape.layers.begin; layer < shape.layers.end; ++layer) {
             for (std::int64_t head = shape.kv_heads.begin; head < shape.kv_heads.end; ++head) {
                 if (is_sound && !is_sound(static_cast<std::int64_t>(row), layer, head)) continue;
+                is_new = is_new || !found_[place(block, layer, head)];
                 found_[place(block, layer, head)] = true;
             }
         }
     }
-    return any;
+    return is_new;
+}
+
+std::int64_t KvCoverage::num_foreign(std::span<KvSegmentBlock const> blocks) const {
+    return std::count_if(blocks.begin(), blocks.end(), [this](KvSegmentBlock const& block) {
+        return !numbers_.contains(block.key);
+    });
 }
 
 std::string KvCoverage::missing() const {

@@ -24,10 +24,13 @@ class KvCoverage {
     using IsSound = std::function<bool(std::int64_t, std::int64_t, std::int64_t)>;
 
     /// Takes a segment in. A block counts only at the place that its key has in the sequence, and full unless it is the last.
-    /// Returns     whether it has any of the keys
+    /// Returns     whether it has a piece that none before it had
     /// Requires    same_cache()
     bool add(KvSegmentShape const& shape, std::span<KvSegmentBlock const> blocks,
              IsSound const& is_sound = {});
+
+    /// How many of the blocks are of other sequences.
+    [[nodiscard]] std::int64_t num_foreign(std::span<KvSegmentBlock const> blocks) const;
 
     /// Empty when nothing is missing, otherwise what is first and how much there is.
     [[nodiscard]] std::string missing() const;

@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <algorithm>
 #include <chrono>
 #include <map>
 #include <optional>
@@ -89,28 +90,43 @@ bool KvStore::has(BlockKey const& last_key) const {
 
 std::vector<KvStore::Source> KvStore::check_sources(
     KvStoreEntry const& entry, std::filesystem::path const& from_folder) const {
-    std::vector<Source> sources;
-    std::optional<KvSegmentShape> first;
+    struct Candidate {
+        Source source;
+        KvSegmentShape shape;
+        std::vector<KvSegmentBlock> blocks;
+        std::int64_t foreign = 0;
+    };
+    std::vector<Candidate> candidates;
     std::optional<KvCoverage> coverage;
     for (KvSegmentInfo const& segment : entry.segments) {
         auto const path = from_folder / segment.name;
         KvSegmentReader const reader(path);
-        KvSegmentInfo info = reader.info();
+        KvSegmentInfo const& info = reader.info();
         LH_VALIDATE(info.bytes == segment.bytes && info.blocks == segment.blocks &&
                         info.checksum == segment.checksum,
                     "{} is not the segment that was written; it does not go into the KV store",
                     path.string());
-        if (!first) {
-            first = reader.shape();
-            coverage.emplace(entry.keys, *first);
-        }
-        LH_VALIDATE(of_identity(reader.shape(), identity_) && same_cache(*first, reader.shape()),
-                    "{} is of another model or dtype than this run; it does not go into the KV "
-                    "store {}",
-                    path.string(), folder_.string());
-        if (!coverage->add(reader.shape(), reader.blocks())) continue;
-        info.name = kv_store_segment_name(reader.shape(), reader.blocks(), info);
-        sources.push_back({segment.name, std::move(info)});
+        if (!coverage) coverage.emplace(entry.keys, reader.shape());
+        LH_VALIDATE(
+            of_identity(reader.shape(), identity_) &&
+                (candidates.empty() || same_cache(candidates.front().shape, reader.shape())),
+            "{} is of another model or dtype than this run; it does not go into the KV "
+            "store {}",
+            path.string(), folder_.string());
+        candidates.push_back({{segment.name, info},
+                              reader.shape(),
+                              reader.blocks(),
+                              coverage->num_foreign(reader.blocks())});
+    }
+    // A block may be in several: what holds least besides the document is taken first.
+    std::stable_sort(candidates.begin(), candidates.end(),
+                     [](Candidate const& a, Candidate const& b) { return a.foreign < b.foreign; });
+    std::vector<Source> sources;
+    for (Candidate& candidate : candidates) {
+        if (!coverage->add(candidate.shape, candidate.blocks)) continue;
+        KvSegmentInfo& info = candidate.source.info;
+        info.name = kv_store_segment_name(candidate.shape, candidate.blocks, info);
+        sources.push_back(std::move(candidate.source));
     }
     std::string const missing = coverage ? coverage->missing() : "there are no segments";
     LH_VALIDATE(missing.empty(),

@@ -42,7 +42,8 @@ class KvStore {
     [[nodiscard]] bool has(BlockKey const& last_key) const;
 
     /// Takes in the segments of `entry`, which are in `from_folder`, and then the entry: by hard links, or by copies where
-    /// the file system makes none, which takes as long as writing them. Segments without blocks of the entry are left out.
+    /// the file system makes none, which takes as long as writing them. Segments without blocks of the entry are left out,
+    /// and so is one whose blocks others have that hold less besides.
     /// What is there already is marked as used. One process or thread after the other or many at once; waits while
     /// somebody prunes.
     /// Requires    the segments are durable and stay until add() returns

@@ -57,6 +57,19 @@ TEST_F(Coverage, NeedsEveryBlockWholeAndInItsPlace) {
     EXPECT_NE(missing([](auto& b) { b[3].key.high ^= 1; }), "");
 }
 
+TEST_F(Coverage, KnowsWhatIsNewAndWhatIsForeign) {
+    KvCoverage coverage(keys_, test::store_shape());
+    KvSegmentShape half = test::store_shape();
+    half.layers = {0, 2};
+    EXPECT_TRUE(coverage.add(half, blocks_));
+    EXPECT_FALSE(coverage.add(half, blocks_)) << "nothing new";
+    EXPECT_TRUE(coverage.add(test::store_shape(), blocks_)) << "another layer";
+    EXPECT_EQ(coverage.missing(), "");
+    EXPECT_EQ(coverage.num_foreign(blocks_), 0);
+    blocks_.push_back({{1, 1}, 0, 4});
+    EXPECT_EQ(coverage.num_foreign(blocks_), 1);
+}
+
 TEST_F(Coverage, LeavesOutWhatIsNotSound) {
     KvCoverage coverage(keys_, test::store_shape());
     auto const all_but = [](std::int64_t row, std::int64_t layer, std::int64_t head) {

@@ -9,6 +9,7 @@
 
 #include <unistd.h>
 #include <algorithm>
+#include <utility>
 
 namespace longhaul::io {
 namespace {
@@ -75,6 +76,31 @@ TEST_F(KvStoreTest, LinksAndOutlivesTheCheckpoint) {
     std::filesystem::remove_all(run());
     EXPECT_TRUE(verify_kv_store(store.folder()).problems.empty());
     EXPECT_EQ(store.load().entries.size(), 1U);
+}
+
+TEST_F(KvStoreTest, TakesTheSegmentsThatHoldLeastBesides) {
+    KvStore const store = open();
+    // The same blocks are in a large segment of two documents, which comes first, and in segments of their own.
+    KvSegmentShape const whole = test::store_shape();
+    KvStoreEntry entry = test::write_document(run(), "a", 5, 1, whole, 1, 1, 1);
+    KvStoreEntry const other = test::write_document(run(), "b", 6, 2, whole, 1, 1, 1);
+    test::SegmentCase both;
+    both.shape = whole;
+    for (KvStoreEntry const* const document : {&other, &std::as_const(entry)}) {
+        KvSegmentReader const reader(run() / document->segments[0].name);
+        for (std::size_t i = 0; i < reader.blocks().size(); ++i) {
+            both.blocks.push_back(reader.blocks()[i]);
+            auto& bytes = both.data.emplace_back(static_cast<std::size_t>(block_bytes(whole)));
+            ASSERT_TRUE(reader.read_block(static_cast<std::int64_t>(i), bytes));
+        }
+    }
+    auto const large = write_kv_segment(run() / "large.h5", whole, both.blocks, both.spans());
+    entry.segments.insert(entry.segments.begin(), large);
+    store.add(entry, run());
+    KvStoreContent const content = store.load();
+    ASSERT_EQ(content.segments.size(), 1U);
+    EXPECT_EQ(content.segments[0].blocks, 5);
+    EXPECT_TRUE(verify_kv_store(store.folder()).problems.empty());
 }
 
 TEST_F(KvStoreTest, CopiesWhereLinksAreNotPossible) {
