@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <set>
 #include <utility>
 
 namespace longhaul::engine {
@@ -16,8 +15,8 @@ namespace {
 
 using Steady = std::chrono::steady_clock;
 
-/// So many segments that are less than half full are written again as one.
-constexpr std::size_t kMaxSmallSegments = 8;
+/// Documents of so many blocks have segments of their own.
+constexpr std::int64_t kMinOwnBlocks = 32;
 
 }  // namespace
 
@@ -28,6 +27,8 @@ Checkpointer::Checkpointer(Options options, kv::KvCache& kv, std::unique_ptr<Seg
       block_bytes_(kv::canonical_bytes(kv.layout()) * options_.shape.layers.size()) {
     if (options_.save) {
         writer_.emplace([this](WriteTask task) { return write(std::move(task)); });
+        compactor_.emplace(options_.folder, options_.shape, ledger_,
+                           [this] { return options_.segment_name(next_name_++); });
     }
     if (index_ != nullptr) {
         loader_.emplace([this](LoadTask const& task) { return load(task); });
@@ -88,7 +89,7 @@ void Checkpointer::save_whole_blocks(schedule::Sequence const& sequence,
     for (std::int64_t block = begin / slots; block < end / slots; ++block) {
         schedule::BlockRef const& place = table.blocks[static_cast<std::size_t>(block)];
         if (place.coordinate == options_.coordinate) {
-            save(key_of(sequence, block, slots), block, slots, place.pool_block);
+            save(sequence, block, slots, place.pool_block);
         }
     }
 }
@@ -117,29 +118,33 @@ void Checkpointer::save_missing(schedule::Sequence const& sequence,
         schedule::BlockRef const& place = table.blocks[static_cast<std::size_t>(block)];
         if (place.coordinate == options_.coordinate) {
             std::int64_t const here = std::min(slots, filled - block * slots);
-            save(key_of(sequence, block, here), block, here, place.pool_block);
+            save(sequence, block, here, place.pool_block);
         }
     }
 }
 
-void Checkpointer::save(BlockKey const& key, std::int64_t block, std::int64_t slots,
+// A store entry links whole segments: those of a long document hold nothing else. Its name is its content, so all sequences
+// that share it save into one group, whatever part each of them comes to save.
+BlockKey Checkpointer::group_of(schedule::Sequence const& sequence, std::int64_t block) const {
+    std::int64_t const blocks = sequence.spec.cut / kv_.layout().block_slots;
+    if (blocks < kMinOwnBlocks || block >= blocks) {
+        return SegmentLedger::kCommon;
+    }
+    LH_EXPECT(!sequence.spec.prefix_keys.empty());
+    return sequence.spec.prefix_keys.back();
+}
+
+void Checkpointer::save(schedule::Sequence const& sequence, std::int64_t block, std::int64_t slots,
                         std::int64_t pool_block) {
-    if (saved_.contains(key)) {
+    BlockKey const key = key_of(sequence, block, slots);
+    if (ledger_.holds(key)) {
         return;
     }
-    auto const begin = Steady::now();
-    bool waited = false;
-    while (copied_bytes_ + block_bytes_ > options_.buffer_bytes && writer_->num_pending() > 0) {
-        handle_written(writer_->wait());
-        waited = true;
-    }
-    if (waited) {
-        stalled_s_ += std::chrono::duration<double>(Steady::now() - begin).count();
-    }
-    if (open_.empty()) {
-        open_segment_ = static_cast<std::int32_t>(segments_.size());
-        segments_.push_back(
-            {{options_.segment_name(next_name_++), 0, 0, 0}, 0, false, true, false});
+    wait_for_buffer();
+    BlockKey const group = group_of(sequence, block);
+    OpenSegment& open = open_[group];
+    if (open.copies.empty()) {
+        open.number = ledger_.open(options_.segment_name(next_name_++), group);
     }
     Copy copy;
     if (!spare_.empty()) {
@@ -151,110 +156,82 @@ void Checkpointer::save(BlockKey const& key, std::int64_t block, std::int64_t sl
         copy.data = device::PinnedBuffer(kv_.gpu(), block_bytes_);
     }
     kv_.save_block(pool_block, slots, copy.data.span());
-    open_.push_back(std::move(copy));
+    open.copies.push_back(std::move(copy));
+    ++open_blocks_;
     copied_bytes_ += block_bytes_;
-    saved_[key] = {open_segment_};
+    ledger_.put(key, {open.number});
     // Half of the buffer is written while the other half fills.
-    if (static_cast<std::int64_t>(open_.size()) * block_bytes_ >= options_.buffer_bytes / 2) {
-        close_segment();
+    if (open_blocks_ * block_bytes_ >= options_.buffer_bytes / 2) {
+        close_largest();
     }
 }
 
-void Checkpointer::close_segment() {
-    if (open_.empty()) {
-        return;
+void Checkpointer::wait_for_buffer() {
+    auto const begin = Steady::now();
+    bool waited = false;
+    while (copied_bytes_ + block_bytes_ > options_.buffer_bytes && writer_->num_pending() > 0) {
+        handle_written(writer_->wait());
+        waited = true;
     }
-    std::string const& name = segments_[static_cast<std::size_t>(open_segment_)].info.name;
-    writer_->submit({open_segment_, name, std::exchange(open_, {})});
+    if (waited) {
+        stalled_s_ += std::chrono::duration<double>(Steady::now() - begin).count();
+    }
+}
+
+void Checkpointer::close_largest() {
+    auto const largest =
+        std::max_element(open_.begin(), open_.end(), [](auto const& a, auto const& b) {
+            return a.second.copies.size() < b.second.copies.size();
+        });
+    submit(largest->second);
+    open_.erase(largest);
+}
+
+void Checkpointer::submit(OpenSegment& open) {
+    open_blocks_ -= static_cast<std::int64_t>(open.copies.size());
+    writer_->submit({open.number, ledger_.name(open.number), std::move(open.copies)});
 }
 
 void Checkpointer::begin_epoch(schedule::StepPlan const& plan,
                                schedule::ChunkScheduler const& scheduler) {
-    while (std::optional<WriteDone> done = writer_->poll()) {
-        handle_written(std::move(*done));
-    }
+    handle_all_written();
     handle_loaded();
-    mark_live(scheduler);
-    make_segments_fewer();
+    compactor_->epoch_begun();
+    if (plan.last) {
+        compactor_->stop();
+    }
+    count_needed(scheduler);
+    ledger_.give_up_small_old(ceil_div(options_.buffer_bytes / 4, block_bytes_));
     for (auto const& [id, sequence] : scheduler.running()) {
         save_missing(sequence, scheduler);
     }
-    close_segment();
-    mark_live(scheduler);
-    older_documents_ = std::exchange(documents_, {});
-    drop_dead_segments();
-    Epoch& epoch = epochs_.emplace_back();
-    epoch.step = plan.step;
-    for (std::size_t i = 0; i < segments_.size(); ++i) {
-        Segment& segment = segments_[i];
-        if (segment.live_blocks > 0) {
-            epoch.segments.push_back(static_cast<std::int32_t>(i));
-        } else if (segment.own && !segment.dropped) {
-            segment.dropped = true;
-            epoch.dropped.push_back(static_cast<std::int32_t>(i));
-        }
+    for (auto& [group, open] : open_) {
+        submit(open);
     }
+    open_.clear();
+    count_needed(scheduler);
+    older_documents_ = std::exchange(documents_, {});
+    ledger_.begin_epoch(plan.step);
 }
 
-// Counts, per segment, the blocks that running sequences stand on.
-void Checkpointer::mark_live(schedule::ChunkScheduler const& scheduler) {
+// The blocks that running sequences and documents for the store stand on.
+void Checkpointer::count_needed(schedule::ChunkScheduler const& scheduler) {
     std::int64_t const slots = kv_.layout().block_slots;
-    for (Segment& segment : segments_) {
-        segment.live_blocks = 0;
-    }
+    ledger_.count_anew();
     for (auto const& [id, sequence] : scheduler.running()) {
         schedule::BlockTable const& table = scheduler.kv().table(id);
         std::int64_t const filled = sequence.num_planned;
         for (std::int64_t block = 0; block * slots < filled; ++block) {
-            if (table.blocks[static_cast<std::size_t>(block)].coordinate != options_.coordinate) {
-                continue;
+            if (table.blocks[static_cast<std::size_t>(block)].coordinate == options_.coordinate) {
+                ledger_.need(key_of(sequence, block, std::min(slots, filled - block * slots)));
             }
-            count_live(key_of(sequence, block, std::min(slots, filled - block * slots)));
         }
     }
     for (std::vector<BlockKey> const* const keys : {&documents_, &older_documents_}) {
         for (BlockKey const& key : *keys) {
-            count_live(key);
+            ledger_.need(key);
         }
     }
-}
-
-void Checkpointer::count_live(BlockKey const& key) {
-    auto const found = saved_.find(key);
-    if (found == saved_.end()) {
-        return;
-    }
-    for (std::int32_t const segment : found->second) {
-        ++segments_[static_cast<std::size_t>(segment)].live_blocks;
-    }
-}
-
-// Every epoch leaves a segment, and most of what it holds may be superseded. When many are nearly empty they are given up:
-// their blocks, all of them still in the cache, are saved once more into new ones.
-void Checkpointer::make_segments_fewer() {
-    std::set<std::int32_t> small;
-    for (std::size_t i = 0; i < segments_.size(); ++i) {
-        std::int64_t const live = segments_[i].live_blocks;
-        if (live > 0 && live * block_bytes_ < options_.buffer_bytes / 4) {
-            small.insert(static_cast<std::int32_t>(i));
-        }
-    }
-    if (small.size() < kMaxSmallSegments) {
-        return;
-    }
-    std::erase_if(saved_, [&](auto const& entry) {
-        return std::any_of(entry.second.begin(), entry.second.end(),
-                           [&](std::int32_t segment) { return small.contains(segment); });
-    });
-}
-
-// Blocks in segments that no later manifest will name are not saved any more.
-void Checkpointer::drop_dead_segments() {
-    std::erase_if(saved_, [this](auto const& entry) {
-        return std::any_of(entry.second.begin(), entry.second.end(), [this](std::int32_t segment) {
-            return segments_[static_cast<std::size_t>(segment)].live_blocks == 0;
-        });
-    });
 }
 
 void Checkpointer::handle_written(WriteDone done) {
@@ -263,50 +240,46 @@ void Checkpointer::handle_written(WriteDone done) {
     for (Copy& copy : done.copies) {
         spare_.push_back(std::move(copy));
     }
-    Segment& segment = segments_[static_cast<std::size_t>(done.segment)];
-    segment.written = true;
     if (done.failure.empty()) {
-        segment.info = done.info;
-        return;
+        ledger_.written(done.segment, done.info);
+    } else {
+        ledger_.failed(done.segment, done.failure);
     }
-    std::erase_if(saved_, [&](auto const& entry) {
-        return std::find(entry.second.begin(), entry.second.end(), done.segment) !=
-               entry.second.end();
-    });
-    for (Epoch& epoch : epochs_) {
-        bool const needed = std::find(epoch.segments.begin(), epoch.segments.end(), done.segment) !=
-                            epoch.segments.end();
-        if (needed && epoch.failure.empty()) {
-            epoch.failure = done.failure;
-        }
+}
+
+void Checkpointer::handle_all_written() {
+    while (std::optional<WriteDone> done = writer_ ? writer_->poll() : std::nullopt) {
+        handle_written(std::move(*done));
     }
 }
 
 std::optional<EpochReport> Checkpointer::poll_epoch() {
-    while (std::optional<WriteDone> done = writer_ ? writer_->poll() : std::nullopt) {
-        handle_written(std::move(*done));
-    }
-    if (epochs_.empty()) {
+    if (!writer_) {
         return std::nullopt;
     }
-    Epoch const& epoch = epochs_.front();
-    EpochReport report{epoch.step, epoch.failure, {}, {}, bytes_written_, stalled_s_};
-    for (std::int32_t const number : epoch.segments) {
-        Segment const& segment = segments_[static_cast<std::size_t>(number)];
-        if (!segment.written) {
-            return std::nullopt;
-        }
-        report.segments.push_back(segment.info);
+    handle_all_written();
+    compactor_->advance();
+    std::optional<EpochReport> report = ledger_.take_epoch(compactor_->busy());
+    if (report) {
+        report->bytes = bytes_written();
+        report->stalled_s = stalled_s_;
     }
-    for (std::int32_t const number : epoch.dropped) {
-        Segment const& segment = segments_[static_cast<std::size_t>(number)];
-        if (!segment.written) {
-            return std::nullopt;
-        }
-        report.dropped.push_back(segment.info.name);
-    }
-    epochs_.pop_front();
     return report;
+}
+
+void Checkpointer::close() {
+    if (compactor_) {
+        compactor_->stop();
+    }
+    handle_all_written();
+    bytes_merged_ = bytes_written() - bytes_written_;
+    loader_.reset();
+    compactor_.reset();
+    writer_.reset();
+}
+
+std::int64_t Checkpointer::bytes_written() const {
+    return bytes_written_ + (compactor_ ? compactor_->bytes_written() : bytes_merged_);
 }
 
 }  // namespace longhaul::engine

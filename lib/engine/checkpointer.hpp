@@ -7,7 +7,9 @@
 #include "schedule/step_plan.hpp"
 #include "kv/kv_cache.hpp"
 #include "engine/checkpoint_reports.hpp"
+#include "engine/segment_compactor.hpp"
 #include "engine/segment_index.hpp"
+#include "engine/segment_ledger.hpp"
 #include "engine/worker_thread.hpp"
 
 #include <cstdint>
@@ -27,8 +29,9 @@ namespace longhaul::engine {
 ///
 /// Blocks are known on disk by their keys (schedule/block_keys.hpp), so nothing that is saved depends on the grid, and a
 /// block that several sequences share is saved once. Whole blocks are copied out as they fill; at an epoch the open ones
-/// follow and what else is missing. A thread writes what was copied into segments, another one loads; the step loop waits
-/// only while the buffer for copies is full (`stalled_s`).
+/// follow and what else is missing. A thread writes what was copied into segments, another one makes few segments of many
+/// (segment_ledger.hpp says which), a third one loads; the step loop waits only while the buffer for copies is full
+/// (`stalled_s`).
 class Checkpointer {
   public:
     struct Options {
@@ -55,10 +58,15 @@ class Checkpointer {
     [[nodiscard]] std::optional<LoadReport> poll_load();
 
     /// Whether an epoch was begun whose report has not been taken.
-    [[nodiscard]] bool epoch_pending() const { return !epochs_.empty(); }
+    [[nodiscard]] bool epoch_pending() const { return ledger_.epoch_pending(); }
+
+    /// Ends the threads: what is being written or read is ended, merging is broken off, the rest is dropped. Only the figures
+    /// below may be asked for afterwards.
+    void close();
 
     [[nodiscard]] double stalled_s() const { return stalled_s_; }
-    [[nodiscard]] std::int64_t bytes_written() const { return bytes_written_; }
+    /// Merging included.
+    [[nodiscard]] std::int64_t bytes_written() const;
 
   private:
     struct Copy {
@@ -66,12 +74,12 @@ class Checkpointer {
         device::PinnedBuffer data;
     };
     struct WriteTask {
-        std::int32_t segment = 0;
+        SegmentLedger::Number segment = 0;
         std::string name;
         std::vector<Copy> copies;
     };
     struct WriteDone {
-        std::int32_t segment = 0;
+        SegmentLedger::Number segment = 0;
         io::KvSegmentInfo info;
         std::string failure;
         std::int64_t bytes = 0;
@@ -94,18 +102,9 @@ class Checkpointer {
         std::vector<io::KvSegmentInfo> sources;
         std::vector<std::size_t> num_sources;  // of the blocks up to and including each one
     };
-    struct Segment {
-        io::KvSegmentInfo info;
-        std::int64_t live_blocks = 0;  // as of the last epoch
-        bool written = false;
-        bool own = false;      // written by this object
-        bool dropped = false;  // nothing needs it, and that was reported
-    };
-    struct Epoch {
-        StepIndex step = 0;
-        std::vector<std::int32_t> segments;
-        std::vector<std::int32_t> dropped;
-        std::string failure;
+    struct OpenSegment {
+        SegmentLedger::Number number = -1;
+        std::vector<Copy> copies;
     };
 
     void begin_epoch(schedule::StepPlan const& plan, schedule::ChunkScheduler const& scheduler);
@@ -117,19 +116,20 @@ class Checkpointer {
                        schedule::ChunkScheduler const& scheduler);
     void save_missing(schedule::Sequence const& sequence,
                       schedule::ChunkScheduler const& scheduler);
-    void mark_live(schedule::ChunkScheduler const& scheduler);
-    void count_live(BlockKey const& key);
-    void make_segments_fewer();
-    void drop_dead_segments();
-    void save(BlockKey const& key, std::int64_t block, std::int64_t slots, std::int64_t pool_block);
-    void close_segment();
+    void count_needed(schedule::ChunkScheduler const& scheduler);
+    void save(schedule::Sequence const& sequence, std::int64_t block, std::int64_t slots,
+              std::int64_t pool_block);
+    void wait_for_buffer();
+    void close_largest();
+    void submit(OpenSegment& open);
     void handle_written(WriteDone done);
+    void handle_all_written();
     void handle_loaded();
+    [[nodiscard]] BlockKey group_of(schedule::Sequence const& sequence, std::int64_t block) const;
     [[nodiscard]] BlockKey key_of(schedule::Sequence const& sequence, std::int64_t block,
                                   std::int64_t slots);
     [[nodiscard]] WriteDone write(WriteTask task) const;
     [[nodiscard]] LoadDone load(LoadTask const& task);
-    [[nodiscard]] std::int32_t number_of(io::KvSegmentInfo const& info);
 
     Options options_;
     kv::KvCache& kv_;
@@ -138,25 +138,24 @@ class Checkpointer {
 
     std::map<SequenceId, std::vector<BlockKey>>
         keys_;  // of whole blocks, as far as they were asked for
-    std::unordered_map<BlockKey, std::vector<std::int32_t>, BlockKeyHash> saved_;  // -> segments
+    SegmentLedger ledger_;
     std::vector<BlockKey> documents_;  // of documents prefilled since the last epoch
     std::vector<BlockKey>
         older_documents_;  // and since the one before: their outcome may have come late
-    std::vector<Segment> segments_;
-    std::map<std::string, std::int32_t> segment_numbers_;
-    std::vector<Copy> open_;  // of the segment being filled
-    std::int32_t open_segment_ = -1;
+    std::unordered_map<BlockKey, OpenSegment, BlockKeyHash> open_;  // being filled, by group
+    std::int64_t open_blocks_ = 0;
     std::int64_t copied_bytes_ = 0;  // in open_ and in tasks that are not done
     std::vector<Copy> spare_;        // buffers to use again
     std::int64_t next_name_ = 0;
-    std::deque<Epoch> epochs_;
     std::deque<LoadReport> loaded_;
 
     double stalled_s_ = 0.0;
-    std::int64_t bytes_written_ = 0;
+    std::int64_t bytes_written_ = 0;  // without merging
+    std::int64_t bytes_merged_ = 0;   // once the compactor is gone
 
     // Last: their threads use the members above.
     std::optional<WorkerThread<WriteTask, WriteDone>> writer_;
+    std::optional<SegmentCompactor> compactor_;
     std::optional<WorkerThread<LoadTask, LoadDone>> loader_;
 };
 

@@ -103,25 +103,16 @@ void Checkpointer::handle_loaded() {
         }
         std::size_t source = 0;
         for (std::size_t block = 0; block < done->loaded.size(); ++block) {
-            std::vector<std::int32_t> places;
+            std::vector<SegmentLedger::Number> places;
             for (; source < done->num_sources[block]; ++source) {
-                places.push_back(number_of(done->sources[source]));
+                places.push_back(ledger_.old(done->sources[source]));
             }
             if (!places.empty()) {
-                saved_[done->loaded[block]] = std::move(places);
+                ledger_.put(done->loaded[block], std::move(places));
             }
         }
         loaded_.push_back(done->report);
     }
-}
-
-std::int32_t Checkpointer::number_of(io::KvSegmentInfo const& info) {
-    auto const [found, is_new] =
-        segment_numbers_.try_emplace(info.name, static_cast<std::int32_t>(segments_.size()));
-    if (is_new) {
-        segments_.push_back({info, 0, true, false, false});
-    }
-    return found->second;
 }
 
 std::optional<LoadReport> Checkpointer::poll_load() {

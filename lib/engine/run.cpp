@@ -234,6 +234,10 @@ int run(comm::Communicator& world, comm::NodeInfo const& node, RunOptions const&
         server->thread.join();
         timer.reset();
         code = exit_code(server->server);
+    }
+    // Nobody reads or writes segments any more before world rank 0 removes them.
+    world.barrier();
+    if (server) {
         report::RunSummary summary = server->server.summary();
         summary.wall_s = wall_s;
         end_output(

@@ -110,6 +110,9 @@ void run_steps(StepLoop& loop) {
     }
     loop.engine.drain();
     loop.channel.drain();
+    if (loop.checkpointer != nullptr) {
+        loop.checkpointer->close();
+    }
 }
 
 }  // namespace longhaul::engine

@@ -243,6 +243,11 @@ std::vector<Range> KvSegmentWriter::write_structure() {
     return structure;
 }
 
+void KvSegmentWriter::sync() {
+    LH_EXPECT(file_.valid());
+    if (::fdatasync(file_.get()) != 0) throw_io_error(temporary_, "sync", errno);
+}
+
 KvSegmentInfo KvSegmentWriter::finish() {
     LH_EXPECT(file_.valid() && std::find(added_.begin(), added_.end(), false) == added_.end());
     write_tables();

@@ -40,6 +40,9 @@ class KvSegmentWriter {
     /// at a time make long writes.
     void add(std::int64_t first, std::span<std::span<std::byte const> const> data);
 
+    /// Waits until the disk has what was added so far. Not needed, but finish() has little left to wait for then.
+    void sync();
+
     /// Ends the file: sync, rename to its final name, sync of the folder.
     KvSegmentInfo finish();
 

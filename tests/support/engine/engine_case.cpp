@@ -45,7 +45,7 @@ engine::RunOptions EngineCase::options() const {
     if (!kv_store.empty()) {
         options.kv_store = kv_store;
     }
-    options.checkpoint_buffer = std::int64_t{1} << 20;  // small, so that it fills
+    options.checkpoint_buffer = checkpoint_buffer;
     options.deterministic = deterministic;
     return options;
 }

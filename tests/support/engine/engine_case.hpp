@@ -27,7 +27,8 @@ struct EngineCase {
     kernels::Backend backend = kernels::Backend::cpu;
     bool deterministic = false;
     std::int64_t kv_bytes = std::int64_t{8} << 20;
-    std::filesystem::path kv_store;      ///< empty: none
+    std::filesystem::path kv_store;                          ///< empty: none
+    std::int64_t checkpoint_buffer = std::int64_t{1} << 20;  ///< small, so that it fills
     std::int64_t checkpoint_tokens = 0;  ///< an epoch every so many tokens; 0: nothing is saved
 
     [[nodiscard]] int ranks() const { return static_cast<int>(replicas * spp * kvp * tp); }
