@@ -100,7 +100,7 @@ __device__ void sum_part(Product const& p, std::int64_t first_row, int split,
 
 /// kWarps warps: p.splits of them share the rows of one set of tiles, and their sums are added in order.
 template <int kTiles, int kColumns, class Out>
-__global__ void __launch_bounds__(kWarps* kWarp) product(Product p) {
+__global__ void __launch_bounds__(kWarps* kWarp, 3) product(Product p) {
     constexpr int kRows = kTiles * kTileRows;
     __shared__ float partial[kWarps][kColumns * 8][kRows + 4];
     int const warp = static_cast<int>(threadIdx.x) / kWarp;

@@ -23,12 +23,14 @@ __device__ std::int64_t warp_of_grid() {
 /// A warp for kColumns columns of c: what it reads of a serves them all. Explicit fused multiply-adds, so that every
 /// instance rounds alike.
 template <int kRows, int kColumns>
-__global__ void __launch_bounds__(kWarps* kWarp)
+__global__ void __launch_bounds__(kWarps* kWarp, 2)
     product_f32(float const* a, int m, float const* weight, std::int64_t n, int k, float* c) {
     std::int64_t const first = warp_of_grid() * kColumns;
     int const lane = static_cast<int>(threadIdx.x) % kWarp;
     float sums[kColumns][kRows] = {};
-#pragma unroll 2
+    constexpr int kBatch = kRows < 8 ? kRows : 8;
+    constexpr int kUnroll = kRows == 1 ? 4 : kRows <= 4 ? 2 : 1;  // loads in flight, or registers
+#pragma unroll kUnroll
     for (int i = 4 * lane; i < k; i += 4 * kWarp) {
         float w[kColumns][4] = {};
 #pragma unroll
@@ -38,15 +40,22 @@ __global__ void __launch_bounds__(kWarps* kWarp)
             }
         }
 #pragma unroll
-        for (int row = 0; row < kRows; ++row) {
-            if (row < m) {
-                float x[4];
-                load<4>(a + static_cast<std::int64_t>(row) * k + i, x);
+        for (int batch = 0; batch < kRows; batch += kBatch) {
+            // Rows past the last one read it again: without branches all loads of a batch are under way together.
+            float x[kBatch][4];
+#pragma unroll
+            for (int row = 0; row < kBatch; ++row) {
+                int const present = batch + row < m ? batch + row : m - 1;
+                load<4>(a + static_cast<std::int64_t>(present) * k + i, x[row]);
+            }
+#pragma unroll
+            for (int row = 0; row < kBatch; ++row) {
 #pragma unroll
                 for (int column = 0; column < kColumns; ++column) {
 #pragma unroll
                     for (int e = 0; e < 4; ++e) {
-                        sums[column][row] = fmaf(x[e], w[column][e], sums[column][row]);
+                        sums[column][batch + row] =
+                            fmaf(x[row][e], w[column][e], sums[column][batch + row]);
                     }
                 }
             }
@@ -111,6 +120,8 @@ void skinny_f32(ProductArgs const& args) {
         launch_f32<1, 2>(args);
     } else if (args.m <= 4) {
         launch_f32<4, 2>(args);
+    } else if (args.m <= 8) {
+        launch_f32<8, 2>(args);
     } else {
         launch_f32<kMaxRows, 4>(args);
     }

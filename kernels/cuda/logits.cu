@@ -22,6 +22,7 @@ constexpr int kChunk = kThreads * kEach * kVectors;
 struct Choice {
     GumbelNoise noise;
     double temperature = 0.0;
+    TokenId target = -1;
     bool sample = false;
 };
 
@@ -72,26 +73,41 @@ __device__ Candidate warp_best(Candidate best) {
 struct ChunkValues {
     float values[kVectors][kEach];
     std::int64_t begin;  ///< column of the chunk
-    std::int64_t size;   ///< columns of the row
+    int size;            ///< columns of the chunk
 
-    __device__ std::int64_t column(int v, int e) const {
-        return begin + (v * kThreads + static_cast<int>(threadIdx.x)) * kEach + e;
+    __device__ static int place(int v, int e) {
+        return (v * kThreads + static_cast<int>(threadIdx.x)) * kEach + e;
     }
-    __device__ bool holds(int v, int e) const { return column(v, e) < size; }
+    __device__ bool holds(int v, int e) const { return place(v, e) < size; }
 
     template <bool kAligned>
     __device__ void read(float const* row) {
 #pragma unroll
         for (int v = 0; v < kVectors; ++v) {
             if (kAligned && holds(v, kEach - 1)) {
-                load<kEach>(row + column(v, 0), values[v]);
+                load<kEach>(row + begin + place(v, 0), values[v]);
             } else {
 #pragma unroll
                 for (int e = 0; e < kEach; ++e) {
-                    values[v][e] = holds(v, e) ? row[column(v, e)] : -INFINITY;
+                    values[v][e] = holds(v, e) ? row[begin + place(v, e)] : -INFINITY;
                 }
             }
         }
+    }
+    /// The thread's part of the sum of exp(value - max); what it does not hold is -inf and adds nothing. Only a few are
+    /// summed in f32, which loses nothing there.
+    __device__ double sum_exp(float max) const {
+        double sum = 0.0;
+#pragma unroll
+        for (int v = 0; v < kVectors; ++v) {
+            float few = 0.0F;
+#pragma unroll
+            for (int e = 0; e < kEach; ++e) {
+                few += expf(values[v][e] - max);
+            }
+            sum += few;
+        }
+        return sum;
     }
     /// Calls visit(value, column) for what the thread holds, in the order of the columns.
     template <class Visit>
@@ -101,7 +117,7 @@ struct ChunkValues {
 #pragma unroll
             for (int e = 0; e < kEach; ++e) {
                 if (holds(v, e)) {
-                    visit(values[v][e], column(v, e));
+                    visit(values[v][e], begin + place(v, e));
                 }
             }
         }
@@ -157,8 +173,7 @@ __device__ Part summarize(ChunkValues const& chunk, Choice const& choice, std::i
         max = fmaxf(max, maxima[w]);
     }
     part.max = max;
-    double sum = 0.0;
-    chunk.each([&](float logit, std::int64_t /*column*/) { sum += expf(logit - max); });
+    double sum = chunk.sum_exp(max);
     sum = warp_reduce(sum, [](double a, double b) { return a + b; });
     Candidate const best =
         choice.sample ? warp_best(choose(chunk, choice, first_id)) : Candidate{0.0, -1};
@@ -182,7 +197,8 @@ __global__ void __launch_bounds__(kThreads)
     for (std::int64_t row = blockIdx.y; row < rows.num_rows; row += gridDim.y) {
         ChunkValues chunk;
         chunk.begin = static_cast<std::int64_t>(blockIdx.x) * kChunk;
-        chunk.size = rows.vocab.size();
+        std::int64_t const left = rows.vocab.size() - chunk.begin;
+        chunk.size = static_cast<int>(left < kChunk ? left : kChunk);
         chunk.read<kAligned>(rows.row(row));
         Part const part = summarize(chunk, choices[row], rows.vocab.begin);
         if (threadIdx.x == 0) {
@@ -197,7 +213,7 @@ __device__ double warp_sum(double value) {
 }
 
 /// A warp for a row.
-__global__ void merge_chunks(LogitRows rows, TokenId const* targets, Part const* parts, int chunks,
+__global__ void merge_chunks(LogitRows rows, Choice const* choices, Part const* parts, int chunks,
                              RowResult* results) {
     std::int64_t const row =
         static_cast<std::int64_t>(blockIdx.x) * (blockDim.x / kWarp) + threadIdx.x / kWarp;
@@ -222,7 +238,7 @@ __global__ void merge_chunks(LogitRows rows, TokenId const* targets, Part const*
     whole.sum_exp = warp_sum(whole.sum_exp);
     if (lane == 0) {
         float const* const logits = rows.row(row);
-        TokenId const target = targets[row];
+        TokenId const target = choices[row].target;
         TokenId const chosen = whole.chosen.id;
         results[row] = {whole,
                         rows.vocab.contains(target) ? logits[target - rows.vocab.begin] : 0.0F,
@@ -292,7 +308,6 @@ LogitSummary to_summary(RowResult const& result, Range vocab, LogitQuery const& 
 
 struct Scratch {
     Choice* choices;
-    TokenId* targets;
     Part* parts;
     RowResult* results;
     TopQuery* top_queries;
@@ -300,17 +315,16 @@ struct Scratch {
 
     Scratch(ExecContext const& exec, std::int64_t rows, std::int64_t chunks, std::int64_t tops) {
         Layout layout;
-        std::int64_t const places[] = {
-            layout.place<Choice>(rows),        layout.place<TokenId>(rows),
-            layout.place<Part>(rows * chunks), layout.place<RowResult>(rows),
-            layout.place<TopQuery>(tops),      layout.place<ScoredToken>(tops * kMaxTop)};
+        std::int64_t const places[] = {layout.place<Choice>(rows),
+                                       layout.place<Part>(rows * chunks),
+                                       layout.place<RowResult>(rows), layout.place<TopQuery>(tops),
+                                       layout.place<ScoredToken>(tops * kMaxTop)};
         auto* const base = static_cast<std::byte*>(exec.gpu->scratch(layout.bytes()));
         choices = reinterpret_cast<Choice*>(base + places[0]);
-        targets = reinterpret_cast<TokenId*>(base + places[1]);
-        parts = reinterpret_cast<Part*>(base + places[2]);
-        results = reinterpret_cast<RowResult*>(base + places[3]);
-        top_queries = reinterpret_cast<TopQuery*>(base + places[4]);
-        top = reinterpret_cast<ScoredToken*>(base + places[5]);
+        parts = reinterpret_cast<Part*>(base + places[1]);
+        results = reinterpret_cast<RowResult*>(base + places[2]);
+        top_queries = reinterpret_cast<TopQuery*>(base + places[3]);
+        top = reinterpret_cast<ScoredToken*>(base + places[4]);
     }
 };
 
@@ -335,7 +349,7 @@ void launch(ExecContext const& exec, LogitRows const& rows, std::int64_t chunks,
     LH_CUDA_LAUNCHED();
     constexpr int kMergeThreads = 128;
     merge_chunks<<<grid_size(ceil_div(rows.num_rows, kMergeThreads / kWarp)), kMergeThreads, 0,
-                   stream_of(exec)>>>(rows, scratch.targets, scratch.parts,
+                   stream_of(exec)>>>(rows, scratch.choices, scratch.parts,
                                       static_cast<int>(chunks), scratch.results);
     LH_CUDA_LAUNCHED();
 }
@@ -349,17 +363,15 @@ void summarize_logits(ExecContext const& exec, float const* logits, Range vocab,
         return;
     }
     std::vector<Choice> choices;
-    std::vector<TokenId> targets;
+    choices.reserve(queries.size());
     for (LogitQuery const& query : queries) {
-        choices.push_back({GumbelNoise(query), query.temperature, query.sample});
-        targets.push_back(query.target);
+        choices.push_back({GumbelNoise(query), query.temperature, query.target, query.sample});
     }
     std::vector<TopQuery> const tops = top_queries(vocab, queries);
     auto const num_tops = static_cast<std::int64_t>(tops.size());
     std::int64_t const chunks = ceil_div(vocab.size(), kChunk);
     Scratch const scratch(exec, rows.num_rows, chunks, num_tops);
     upload(exec, scratch.choices, choices);
-    upload(exec, scratch.targets, targets);
     launch(exec, rows, chunks, scratch);
     std::vector<ScoredToken> top(tops.size() * kMaxTop);
     if (num_tops > 0) {

@@ -98,6 +98,12 @@ void Matmul::Impl::make(Plan& plan, Shape const& shape) const {
                                                    sizeof(alignment)),
               "PreferenceSetAttribute");
     }
+    // Where k is split, partial sums are kept in f32: rounded to a bf16 result they would cost percents of a sum that cancels.
+    std::uint32_t const reductions = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+    check(
+        cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+                                             &reductions, sizeof(reductions)),
+        "PreferenceSetAttribute");
     cublasLtMatmulHeuristicResult_t found{};
     int count = 0;
     cublasStatus_t const status =

@@ -35,18 +35,18 @@ class Bench {
         }
     }
 
-    void few_rows(char const* model, std::int64_t k, std::int64_t n) {
-        Weights const weights(*this, n, k);
+    void few_rows(char const* model, std::int64_t k, std::int64_t n, DType dtype = DType::bf16) {
+        Weights const weights(*this, n, k, dtype);
         for (std::int64_t const m : {1, 4, 16}) {
             double const seconds = time_product(weights, m, 60);
-            double const bytes = 2.0 * static_cast<double>(n * k + m * (n + k));
+            double const bytes = static_cast<double>(dtype_bytes(dtype) * (n * k + m * (n + k)));
             fmt::print("{:<10} {:>6} -> {:<6} m {:<2} {:8.1f} us {:6.0f} GB/s {:4.0f} %\n", model,
                        k, n, m, seconds * 1e6, bytes / seconds / 1e9,
                        bytes / seconds / 1e7 / peak_);
         }
     }
     void many_rows(std::int64_t k, std::int64_t n) {
-        Weights const weights(*this, n, k);
+        Weights const weights(*this, n, k, DType::bf16);
         for (std::int64_t const m : {512, 4096}) {
             double const seconds = time_product(weights, m, 10);
             fmt::print("{:>6} -> {:<6} m {:<4} {:8.1f} us {:6.0f} TFLOP/s\n", k, n, m,
@@ -59,15 +59,15 @@ class Bench {
   private:
     struct Weights {
         std::vector<LinearWeight::Impl> copies;
-        Weights(Bench& bench, std::int64_t n, std::int64_t k) {
+        Weights(Bench& bench, std::int64_t n, std::int64_t k, DType dtype) {
             constexpr std::int64_t kBeyondCaches = std::int64_t{256} << 20;
-            std::int64_t const bytes = n * k * 2;
+            std::int64_t const bytes = n * k * dtype_bytes(dtype);
             auto const count = static_cast<std::size_t>(
                 std::clamp<std::int64_t>(kBeyondCaches / bytes, 1, 60) + 1);
             copies.resize(count);
             for (LinearWeight::Impl& copy : copies) {
                 copy.backend = Backend::cuda;
-                copy.dtype = DType::bf16;
+                copy.dtype = dtype;
                 copy.n = n;
                 copy.k = k;
                 copy.device_bytes = bench.random_memory(bytes);
@@ -102,12 +102,12 @@ class Bench {
     }
     double time_product(Weights const& weights, std::int64_t m, int count) {
         LinearWeight::Impl const& first = weights.copies[0];
-        device::Buffer const a = random_memory(m * first.k * 2);
-        device::Buffer const c(&gpu_, m * first.n * 2);
+        device::Buffer const a = random_memory(m * first.k * dtype_bytes(first.dtype));
+        device::Buffer const c(&gpu_, m * first.n * dtype_bytes(first.dtype));
         return time(count, [&](int i) {
             cuda::linear(exec_, a.data(), m,
                          weights.copies[static_cast<std::size_t>(i) % weights.copies.size()],
-                         c.data(), DType::bf16);
+                         c.data(), first.dtype);
         });
     }
     void report(char const* name, double bytes, double seconds) const {
@@ -219,6 +219,7 @@ int main(int argc, char** argv) {
     for (auto const& [k, n] : large) {
         bench.few_rows("llama3-8b", k, n);
     }
+    bench.few_rows("f32", 4096, 14336, longhaul::DType::f32);
     for (auto const& [k, n] : large) {
         bench.many_rows(k, n);
     }
