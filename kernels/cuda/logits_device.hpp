@@ -20,6 +20,41 @@ struct LogitRows {
     }
 };
 
+/// Rows are cut into chunks of this many logits, so that one row keeps many multiprocessors busy.
+inline constexpr std::int64_t kLogitChunk = 4096;
+
+/// A query as the kernels want it.
+struct Choice {
+    GumbelNoise noise;
+    double temperature = 0.0;
+    TokenId target = -1;
+    bool sample = false;
+};
+
+struct Candidate {
+    double score;
+    TokenId id;  ///< -1: none
+};
+
+/// Summary of a chunk, later of a row.
+struct Part {
+    double sum_exp;
+    Candidate chosen;
+    float max;
+    bool finite;
+};
+
+/// What the host downloads for a row.
+struct RowResult {
+    Part whole;
+    float target_logit;
+    float chosen_logit;
+};
+
+/// Everything but the largest logits: results [num_rows]. parts [num_rows, chunks] is scratch.
+void summarize_rows(LogitRows const& rows, Choice const* choices, Part* parts, RowResult* results,
+                    cudaStream_t stream);
+
 /// The largest logits of one row.
 struct TopQuery {
     std::int64_t row = 0;
