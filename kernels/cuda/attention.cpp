@@ -3,15 +3,29 @@
 #include "base/error.hpp"
 #include "kernels/cuda/attention_device.hpp"
 #include "kernels/cuda/attention_launch.hpp"
+#include "kernels/cuda/attention_tensor_map.hpp"
 
 #include <iterator>
 
 namespace longhaul::kernels::cuda {
 namespace {
 
-void launch_tiles(AttentionView view, DeviceAttentionPlan const& plan, StreamView stream) {
+void launch_hopper(AttentionView view, DeviceAttentionPlan const& plan, StreamView stream) {
+    AttentionWorkList const& work = plan.work();
+    if (work.num_blocks == 0) {
+        return;
+    }
+    CUtensorMap const pool = pool_tensor_map(view, kHopperTileSlots, work.num_blocks);
     view.tiles = plan.wide_tiles();
     view.cta_tiles = plan.wide_ctas();
+    launch_attention_hopper(view, std::ssize(work.wide.cta_tiles) - 1, pool, stream);
+    view.tiles = plan.narrow_tiles();
+    view.cta_tiles = plan.narrow_ctas();
+    launch_attention_decode(view, std::ssize(work.narrow.cta_tiles) - 1, pool, stream);
+}
+
+void launch_tiles(AttentionView view, DeviceAttentionPlan const& plan, StreamView stream) {
+    view.tiles = plan.wide_tiles();
     auto const count = std::ssize(plan.work().wide.tiles);
     switch (plan.kernel()) {
         case AttentionKernel::plain_f32:
@@ -19,6 +33,9 @@ void launch_tiles(AttentionView view, DeviceAttentionPlan const& plan, StreamVie
             break;
         case AttentionKernel::mma_bf16:
             launch_attention_mma(view, count, stream);
+            break;
+        case AttentionKernel::hopper:
+            launch_hopper(view, plan, stream);
             break;
     }
 }

@@ -12,6 +12,7 @@ namespace longhaul::kernels::cuda {
 enum class AttentionKernel {
     plain_f32,  ///< f32, for checks
     mma_bf16,   ///< any shape, from sm_80 on
+    hopper,  ///< sm_90, blocks of 128 slots and head dims of 64 or 128; with a kernel of its own for few rows
 };
 
 /// Which kernels a layout gets on a GPU, and how work is cut for them.
@@ -36,6 +37,7 @@ class DeviceAttentionPlan final : public AttentionPlan {
     [[nodiscard]] AttentionTile const* wide_tiles() const { return wide_tiles_; }
     [[nodiscard]] std::int32_t const* wide_ctas() const { return wide_ctas_; }
     [[nodiscard]] AttentionTile const* narrow_tiles() const { return narrow_tiles_; }
+    [[nodiscard]] std::int32_t const* narrow_ctas() const { return narrow_ctas_; }
     [[nodiscard]] std::int64_t num_rows() const { return num_rows_; }
     /// f32 partial results of all parts, their rows and LSE.
     [[nodiscard]] std::int64_t scratch_bytes() const;
@@ -49,6 +51,7 @@ class DeviceAttentionPlan final : public AttentionPlan {
     AttentionTile const* wide_tiles_ = nullptr;
     std::int32_t const* wide_ctas_ = nullptr;
     AttentionTile const* narrow_tiles_ = nullptr;
+    std::int32_t const* narrow_ctas_ = nullptr;
     std::int64_t num_rows_ = 0;
 };
 

@@ -207,9 +207,8 @@ class Tile {
             // A row that has seen nothing yet: -inf - -inf would be NaN.
             float const reference = largest == -INFINITY ? 0.0F : largest * factor;
             // Exactly 1 where a tile brings nothing new: hidden tiles may not change a row's bits.
-            float const keep = largest_[half] == -INFINITY
-                                   ? 0.0F
-                                   : exp2_approx(references_[half] - reference);
+            float const keep =
+                largest_[half] == -INFINITY ? 0.0F : exp2_approx(references_[half] - reference);
             largest_[half] = largest;
             references_[half] = reference;
             sums_[half] *= keep;

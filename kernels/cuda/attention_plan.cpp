@@ -26,21 +26,35 @@ T const* put(device::StepArena& arena, std::vector<T> const& values) {
 
 }  // namespace
 
-KernelChoice choose_kernel(AttentionWork::Shape const& shape, int /*capability*/,
-                           int multiprocessors) {
-    bool const plain = shape.layout.dtype == DType::f32;
+KernelChoice choose_kernel(AttentionWork::Shape const& shape, int capability, int multiprocessors) {
+    KvLayout const& layout = shape.layout;
+    bool const plain = layout.dtype == DType::f32;
+    bool const hopper = !plain && capability == 90 && layout.block_slots == kHopperTileSlots &&
+                        layout.key_dim == layout.value_dim &&
+                        (layout.key_dim == 64 || layout.key_dim == 128);
     KernelChoice choice;
-    choice.kernel = plain ? AttentionKernel::plain_f32 : AttentionKernel::mma_bf16;
+    choice.kernel = plain    ? AttentionKernel::plain_f32
+                    : hopper ? AttentionKernel::hopper
+                             : AttentionKernel::mma_bf16;
     WorkListShape& work = choice.work;
-    work.layout = shape.layout;
+    work.layout = layout;
     work.num_heads = shape.num_heads;
     work.fixed_splits = shape.fixed_splits;
-    work.tile_slots = plain ? kPlainTileSlots : kMmaTileSlots;
-    work.wide.rows = plain ? kPlainTileRows : kMmaTileRows;
-    // Two CTAs of these kernels share a multiprocessor at common head sizes.
-    work.wide.schedule = {.num_ctas = 2 * multiprocessors,
+    work.tile_slots = plain ? kPlainTileSlots : hopper ? kHopperTileSlots : kMmaTileSlots;
+    work.wide.rows = plain    ? kPlainTileRows
+                     : hopper ? hopper_tile_rows(layout.key_dim)
+                              : kMmaTileRows;
+    work.wide.persistent = hopper;
+    // Two CTAs of the other kernels share a multiprocessor at common head sizes.
+    work.wide.schedule = {.num_ctas = hopper ? multiprocessors : 2 * multiprocessors,
                           .min_part = kMinPartSlots / work.tile_slots,
                           .fixed_part = shape.fixed_splits ? kFixedPartSlots / work.tile_slots : 0};
+    // Which kernel a row gets may depend on how many rows there are only where its bits may.
+    if (hopper && !shape.fixed_splits) {
+        work.narrow = {.rows = kDecodeTileRows,
+                       .schedule = {.num_ctas = multiprocessors, .min_part = 4, .fixed_part = 0},
+                       .persistent = true};
+    }
     return choice;
 }
 
@@ -68,15 +82,16 @@ void DeviceAttentionPlan::prepare(std::int64_t num_rows, std::span<AttentionItem
     num_rows_ = num_rows;
     arena_.begin(room_for(work_.pieces) + room_for(work_.rows) + room_for(work_.visible) +
                  room_for(work_.wide.tiles) + room_for(work_.wide.cta_tiles) +
-                 room_for(work_.narrow.tiles) + room_for(work_.chain_parts) +
-                 room_for(work_.tile_parts) + room_for(work_.combine_rows) +
-                 room_for(work_.places));
+                 room_for(work_.narrow.tiles) + room_for(work_.narrow.cta_tiles) +
+                 room_for(work_.chain_parts) + room_for(work_.tile_parts) +
+                 room_for(work_.combine_rows) + room_for(work_.places));
     view_.pieces = put(arena_, work_.pieces);
     view_.rows = put(arena_, work_.rows);
     view_.visible = put(arena_, work_.visible);
     wide_tiles_ = put(arena_, work_.wide.tiles);
     wide_ctas_ = put(arena_, work_.wide.cta_tiles);
     narrow_tiles_ = put(arena_, work_.narrow.tiles);
+    narrow_ctas_ = put(arena_, work_.narrow.cta_tiles);
     view_.chains = put(arena_, work_.chain_parts);
     view_.parts = put(arena_, work_.tile_parts);
     view_.combine_rows = put(arena_, work_.combine_rows);

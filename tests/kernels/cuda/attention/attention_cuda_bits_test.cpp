@@ -95,28 +95,66 @@ TEST_P(AttentionCudaBits, DoNotDependOnTheBatchWithFixedSplits) {
     }
 }
 
-TEST_P(AttentionCudaBits, DoNotDependOnValuesOfHiddenSlots) {
+/// Rows before `from` have the bits they had, as have the other KV heads of the rest; the rest are NaN or infinite in the
+/// element that was spoiled, or throughout.
+void expect_spoiled(AttentionCase const& attention, AttentionResult const& before,
+                    AttentionResult const& after, std::int64_t count, std::int64_t from,
+                    bool throughout) {
+    std::int64_t const group = attention.shape().group;
+    std::int64_t const dim = attention.shape().value_dim;
+    for (std::int64_t row = 0; row < count; ++row) {
+        if (row < from) {
+            ASSERT_TRUE(same_row(attention, before, after, row)) << "row " << row;
+            continue;
+        }
+        std::int64_t const place = row * attention.num_heads();
+        ASSERT_EQ(before.lse[place], after.lse[place]) << "row " << row;
+        for (std::int64_t head = group; head < 2 * group; ++head) {
+            for (std::int64_t e = throughout ? 0 : 5; e < (throughout ? dim : 6); ++e) {
+                float const value = after.out[(place + head) * dim + e];
+                ASSERT_TRUE(throughout ? std::isnan(value) : !std::isfinite(value))
+                    << "row " << row << ", head " << head;
+            }
+            if (throughout) {
+                ASSERT_TRUE(std::isnan(after.lse[place + head])) << "row " << row;
+            }
+        }
+    }
+}
+
+TEST_P(AttentionCudaBits, ShowWhatIsNotFiniteInTheRowsThatSeeItAlone) {
     for (float const bad :
          {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
-        AttentionCase attention = make_case();
-        add_rows(attention, 0, kRows);
-        AttentionResult const before = attention.run(exec());
-        std::int64_t const from = 11;  // rows before it do not see the slot
-        std::int64_t const slot = kHistory + from;
-        attention.set_value(slot / 128, 1, slot % 128, 5, bad);
-        attention.set_value(slot / 128, 0, 127, 5, bad);  // beyond the last slot: nobody sees it
-        AttentionResult const after = attention.run(exec());
-        std::int64_t const group = attention.shape().group;
-        for (std::int64_t row = 0; row < kRows; ++row) {
-            if (row < from) {
-                ASSERT_TRUE(same_row(attention, before, after, row)) << "row " << row;
-                continue;
-            }
-            std::int64_t const place = row * attention.num_heads();
-            std::int64_t const dim = attention.shape().value_dim;
-            EXPECT_EQ(before.lse[place], after.lse[place]);
-            EXPECT_FALSE(std::isfinite(after.out[(place + group) * dim + 5])) << "row " << row;
+        for (std::int64_t const count :
+             {kRows, std::int64_t{5}}) {  // few rows have a kernel of their own
+            SCOPED_TRACE("rows " + std::to_string(count));
+            AttentionCase attention = make_case();
+            add_rows(attention, 0, count);
+            AttentionResult const before = attention.run(exec());
+            std::int64_t const from = count / 3;
+            std::int64_t const slot = kHistory + from;
+            attention.set_value(slot / 128, 1, slot % 128, 5, bad);
+            std::int64_t const hidden =
+                kHistory + kRows + 3;  // behind the last slot: nobody sees it
+            attention.set_value(hidden / 128, 0, hidden % 128, 5, bad);
+            attention.set_key(hidden / 128, 0, hidden % 128, 5, bad);
+            AttentionResult const value = attention.run(exec());
+            expect_spoiled(attention, before, value, count, from, false);
+            attention.set_key(slot / 128, 1, slot % 128, 5,
+                              std::numeric_limits<float>::quiet_NaN());
+            AttentionResult const key = attention.run(exec());
+            expect_spoiled(attention, before, key, count, from, true);
         }
+    }
+}
+
+TEST_P(AttentionCudaBits, ShowABadSlotOfTheHistoryInEveryRow) {
+    for (std::int64_t const count : {kRows, std::int64_t{1}}) {
+        AttentionCase attention = make_case();
+        add_rows(attention, 0, count);
+        AttentionResult const before = attention.run(exec());
+        attention.set_key(77, 1, 100, 0, std::numeric_limits<float>::quiet_NaN());
+        expect_spoiled(attention, before, attention.run(exec()), count, 0, true);
     }
 }
 
