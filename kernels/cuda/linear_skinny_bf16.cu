@@ -45,11 +45,11 @@ struct Product {
     int splits;  // of k, over warps of a block
 };
 
-/// A warp's sums over its part of k: kTiles tiles of weight rows from `first_row` on, kColumns * 8 rows of a.
-template <int kTiles, int kColumns>
+/// A warp's sums over its part of k: a tile of weight rows from `first_row` on, kColumns * 8 rows of a.
+template <int kColumns>
 __device__ void sum_part(Product const& p, std::int64_t first_row, int split,
-                         float (&sums)[kTiles][kColumns][4]) {
-    constexpr int kUnroll = 4 / kTiles;
+                         float (&sums)[kColumns][4]) {
+    constexpr int kUnroll = 4;
     int const lane = static_cast<int>(threadIdx.x) % kWarp;
     int const group = lane / 4;
     int const within = lane % 4 * 8;
@@ -58,20 +58,16 @@ __device__ void sum_part(Product const& p, std::int64_t first_row, int split,
     uint4 const none = {0, 0, 0, 0};
     for (int step = static_cast<int>(static_cast<std::int64_t>(steps) * split / p.splits);
          step < end; step += kUnroll) {
-        uint4 w[kUnroll][kTiles][2];
+        uint4 w[kUnroll][2];
         uint4 x[kUnroll][kColumns];
 #pragma unroll
         for (int u = 0; u < kUnroll; ++u) {
             int const i = (step + u) * kStep + within;
             bool const inside = step + u < end && i < p.k;
 #pragma unroll
-            for (int tile = 0; tile < kTiles; ++tile) {
-#pragma unroll
-                for (int half = 0; half < 2; ++half) {
-                    std::int64_t const row = first_row + tile * kTileRows + half * 8 + group;
-                    w[u][tile][half] =
-                        inside && row < p.n ? stream_in(p.weight + row * p.k + i) : none;
-                }
+            for (int half = 0; half < 2; ++half) {
+                std::int64_t const row = first_row + half * 8 + group;
+                w[u][half] = inside && row < p.n ? stream_in(p.weight + row * p.k + i) : none;
             }
 #pragma unroll
             for (int column = 0; column < kColumns; ++column) {
@@ -86,50 +82,43 @@ __device__ void sum_part(Product const& p, std::int64_t first_row, int split,
         for (int u = 0; u < kUnroll; ++u) {
             if (step + u < end) {
 #pragma unroll
-                for (int tile = 0; tile < kTiles; ++tile) {
-#pragma unroll
-                    for (int column = 0; column < kColumns; ++column) {
-                        multiply_step(sums[tile][column], w[u][tile][0], w[u][tile][1],
-                                      x[u][column]);
-                    }
+                for (int column = 0; column < kColumns; ++column) {
+                    multiply_step(sums[column], w[u][0], w[u][1], x[u][column]);
                 }
             }
         }
     }
 }
 
-/// kWarps warps: p.splits of them share the rows of one set of tiles, and their sums are added in order.
-template <int kTiles, int kColumns, class Out>
-__global__ void __launch_bounds__(kWarps* kWarp, 3) product(Product p) {
-    constexpr int kRows = kTiles * kTileRows;
-    __shared__ float partial[kWarps][kColumns * 8][kRows + 4];
+/// kWarps warps: p.splits of them share a tile, and their sums are added in order. With few rows of a the registers that
+/// fewer blocks leave free are better spent on loads under way (measured on an H100).
+template <int kColumns, class Out>
+__global__ void __launch_bounds__(kWarps* kWarp, kColumns == 1 ? 2 : 3) product(Product p) {
+    __shared__ float partial[kWarps][kColumns * 8][kTileRows + 4];
     int const warp = static_cast<int>(threadIdx.x) / kWarp;
-    int const sets = kWarps / p.splits;
-    std::int64_t const block_row = static_cast<std::int64_t>(blockIdx.x) * sets * kRows;
-    float sums[kTiles][kColumns][4] = {};
-    sum_part(p, block_row + warp / p.splits * kRows, warp % p.splits, sums);
+    int const tiles = kWarps / p.splits;
+    std::int64_t const block_row = static_cast<std::int64_t>(blockIdx.x) * tiles * kTileRows;
+    float sums[kColumns][4] = {};
+    sum_part(p, block_row + warp / p.splits * kTileRows, warp % p.splits, sums);
     int const lane = static_cast<int>(threadIdx.x) % kWarp;
 #pragma unroll
-    for (int tile = 0; tile < kTiles; ++tile) {
+    for (int column = 0; column < kColumns; ++column) {
 #pragma unroll
-        for (int column = 0; column < kColumns; ++column) {
-#pragma unroll
-            for (int i = 0; i < 4; ++i) {
-                int const row = tile * kTileRows + i / 2 * 8 + lane / 4;
-                partial[warp][column * 8 + lane % 4 * 2 + i % 2][row] = sums[tile][column][i];
-            }
+        for (int i = 0; i < 4; ++i) {
+            partial[warp][column * 8 + lane % 4 * 2 + i % 2][i / 2 * 8 + lane / 4] =
+                sums[column][i];
         }
     }
     __syncthreads();
-    int const rows = sets * kRows;
+    int const rows = tiles * kTileRows;
     for (int o = static_cast<int>(threadIdx.x); o < rows * p.m; o += kWarps * kWarp) {
         int const row = o % rows;
         int const column = o / rows;
         if (block_row + row < p.n) {
-            int const first = row / kRows * p.splits;
+            int const first = row / kTileRows * p.splits;
             float sum = 0.0F;
             for (int split = 0; split < p.splits; ++split) {
-                sum += partial[first + split][column][row % kRows];
+                sum += partial[first + split][column][row % kTileRows];
             }
             store_one(static_cast<Out*>(p.c) + column * p.n + block_row + row, sum);
         }
@@ -148,11 +137,11 @@ int splits_for(std::int64_t n, std::int64_t k) {
     return splits;
 }
 
-template <int kTiles, int kColumns>
+template <int kColumns>
 void launch(Product const& p, ProductArgs const& args) {
-    unsigned const blocks = grid_size(ceil_div(p.n, kWarps / p.splits * kTiles * kTileRows));
+    unsigned const blocks = grid_size(ceil_div(p.n, kWarps / p.splits * kTileRows));
     with_element(args.c_dtype, [&](auto element) {
-        product<kTiles, kColumns, decltype(element)><<<blocks, kWarps * kWarp, 0, args.stream>>>(p);
+        product<kColumns, decltype(element)><<<blocks, kWarps * kWarp, 0, args.stream>>>(p);
     });
 }
 
@@ -166,14 +155,10 @@ void skinny_bf16(ProductArgs const& args) {
                     args.n,
                     checked_cast<int>(args.k),
                     splits_for(args.n, args.k)};
-    // With 16 rows a is as much to read (from the caches) as a tile; two tiles share it where there are enough of them.
-    constexpr std::int64_t kManyRows = 4096;
     if (args.m <= 8) {
-        launch<1, 1>(p, args);
-    } else if (args.n < kManyRows) {
-        launch<1, 2>(p, args);
+        launch<1>(p, args);
     } else {
-        launch<2, 2>(p, args);
+        launch<2>(p, args);
     }
     LH_CUDA_LAUNCHED();
 }

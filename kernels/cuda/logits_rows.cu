@@ -90,30 +90,47 @@ struct ChunkValues {
     }
 };
 
-/// The thread's best candidate.
-__device__ Candidate choose(ChunkValues const& chunk, Choice const& choice, std::int64_t first_id) {
+/// The thread's best candidate without noise.
+__device__ Candidate choose_greedily(ChunkValues const& chunk, std::int64_t first_id) {
     Candidate best{0.0, -1};
-    if (choice.temperature == 0.0) {
-        chunk.each([&](float logit, std::int64_t column) {
-            best = better_of(best, {logit, static_cast<TokenId>(first_id + column)});
-        });
-        return best;
-    }
     chunk.each([&](float logit, std::int64_t column) {
-        auto const id = static_cast<TokenId>(first_id + column);
-        double const scaled = logit / choice.temperature;
-        std::uint64_t const bits = choice.noise.bits(id);
-        // The two logarithms are spared where the noise cannot be large enough.
-        if (best.id < 0 || scaled + GumbelNoise::upper_bound(bits) >= best.score) {
-            double const noise = -log(-log(GumbelNoise::uniform(bits)));
-            best = better_of(best, {scaled + noise, id});
-        }
+        best = better_of(best, {logit, static_cast<TokenId>(first_id + column)});
     });
     return best;
 }
 
+/// The same with noise. Reads the chunk again, from the caches: unrolled over registers the random numbers would take more of
+/// them than there are.
+__device__ Candidate choose_by_noise(float const* row, ChunkValues const& chunk,
+                                     Choice const& choice, std::int64_t first_id) {
+    Candidate best{0.0, -1};
+    GumbelNoise const noise = choice.noise;
+    double const temperature = choice.temperature;
+#pragma unroll 1
+    for (int i = static_cast<int>(threadIdx.x); i < chunk.size; i += kThreads) {
+        auto const id = static_cast<TokenId>(first_id + chunk.begin + i);
+        double const scaled = row[chunk.begin + i] / temperature;
+        std::uint64_t const bits = noise.bits(id);
+        // The two logarithms are spared where the noise cannot be large enough.
+        if (best.id < 0 || scaled + GumbelNoise::upper_bound(bits) >= best.score) {
+            best = better_of(best, {scaled - log(-log(GumbelNoise::uniform(bits))), id});
+        }
+    }
+    return best;
+}
+
+__device__ Candidate choose(float const* row, ChunkValues const& chunk, Choice const& choice,
+                            std::int64_t first_id) {
+    if (!choice.sample) {
+        return {0.0, -1};
+    }
+    return warp_best(choice.temperature == 0.0 ? choose_greedily(chunk, first_id)
+                                               : choose_by_noise(row, chunk, choice, first_id));
+}
+
 /// One chunk by the whole block; thread 0 gets it.
-__device__ Part summarize(ChunkValues const& chunk, Choice const& choice, std::int64_t first_id) {
+__device__ Part summarize(float const* row, ChunkValues const& chunk, Choice const& choice,
+                          std::int64_t first_id) {
     constexpr int kWarps = kThreads / kWarp;
     __shared__ float maxima[kWarps];
     __shared__ double sums[kWarps];
@@ -141,8 +158,7 @@ __device__ Part summarize(ChunkValues const& chunk, Choice const& choice, std::i
     part.max = max;
     double sum = chunk.sum_exp(max);
     sum = warp_reduce(sum, [](double a, double b) { return a + b; });
-    Candidate const best =
-        choice.sample ? warp_best(choose(chunk, choice, first_id)) : Candidate{0.0, -1};
+    Candidate const best = choose(row, chunk, choice, first_id);
     if (first_lane) {
         sums[warp] = sum;
         candidates[warp] = best;
@@ -158,7 +174,7 @@ __device__ Part summarize(ChunkValues const& chunk, Choice const& choice, std::i
 
 /// Block (chunk, row).
 template <bool kAligned>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 4)
     summarize_chunks(LogitRows rows, Choice const* choices, Part* parts) {
     for (std::int64_t row = blockIdx.y; row < rows.num_rows; row += gridDim.y) {
         ChunkValues chunk;
@@ -166,7 +182,7 @@ __global__ void __launch_bounds__(kThreads)
         std::int64_t const left = rows.vocab.size() - chunk.begin;
         chunk.size = static_cast<int>(left < kLogitChunk ? left : kLogitChunk);
         chunk.read<kAligned>(rows.row(row));
-        Part const part = summarize(chunk, choices[row], rows.vocab.begin);
+        Part const part = summarize(rows.row(row), chunk, choices[row], rows.vocab.begin);
         if (threadIdx.x == 0) {
             parts[row * gridDim.x + blockIdx.x] = part;
         }
