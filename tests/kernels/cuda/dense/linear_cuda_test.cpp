@@ -121,11 +121,11 @@ TEST_F(LinearCuda, EveryPathMatchesExactSums) {
 
 TEST_F(LinearCuda, LargeMatricesMatchExactSums) {
     for (std::int64_t const m : {1, 8, 16, 100}) {
-        for (auto const& [n, k] : std::vector<std::pair<std::int64_t, std::int64_t>>{
-                 {4099, 72},    // a tile of three rows
-                 {49152, 576},  // k in one piece
-                 {70, 14336},
-                 {576, 1536}}) {
+        for (auto const& [n, k] :
+             std::vector<std::pair<std::int64_t, std::int64_t>>{{4099, 72},  // a tile of three rows
+                                                                {49152, 576},  // k in one piece
+                                                                {70, 14336},
+                                                                {576, 1536}}) {
             expect_right_in_all_types({m, n, k});
             if (HasFatalFailure()) {
                 return;
