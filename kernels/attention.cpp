@@ -56,6 +56,12 @@ AttentionWork::~AttentionWork() = default;
 AttentionWork::AttentionWork(AttentionWork&&) noexcept = default;
 AttentionWork& AttentionWork::operator=(AttentionWork&&) noexcept = default;
 
+void AttentionWork::append_launch_key(std::vector<std::uint64_t>& key) const {
+    if (impl_->plan) {
+        impl_->plan->append_launch_key(key);
+    }
+}
+
 void AttentionWork::prepare(std::int64_t num_rows, std::span<AttentionItem const> items) {
     if (impl_->plan) {
         impl_->plan->prepare(num_rows, items);

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 namespace longhaul::kernels {
 
@@ -51,6 +52,10 @@ class AttentionWork {
 
     /// Items are host memory and read at once. What an earlier call prepared may still be in use by queued kernels.
     void prepare(std::int64_t num_rows, std::span<AttentionItem const> items);
+
+    /// Appends everything that the launches of `attention` depend on besides its own arguments (GPU): where it is equal, a
+    /// recorded call attends to what was prepared last.
+    void append_launch_key(std::vector<std::uint64_t>& key) const;
 
     [[nodiscard]] Impl const& impl() const { return *impl_; }
 

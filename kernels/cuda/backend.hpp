@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 /// The contracts on a GPU: arguments are checked as far as the host can, pointers are device memory, everything is ordered in
 /// exec.gpu->stream(). A build without CUDA has none.cpp in their place, which refuses.
@@ -25,6 +26,7 @@ class AttentionPlan {
     AttentionPlan& operator=(AttentionPlan const&) = delete;
     virtual ~AttentionPlan() = default;
     virtual void prepare(std::int64_t num_rows, std::span<AttentionItem const> items) = 0;
+    virtual void append_launch_key(std::vector<std::uint64_t>& key) const = 0;
 };
 [[nodiscard]] std::unique_ptr<AttentionPlan> make_attention_plan(ExecContext const& exec,
                                                                  AttentionWork::Shape const& shape);

@@ -32,6 +32,13 @@ void record_event(void* event, StreamView stream);
 void wait_for_event(void* event);
 void make_stream_wait(StreamView stream, void* event);
 
+/// What the calling thread queues in the stream until end_capture() is recorded and not run.
+void begin_capture(StreamView stream);
+[[nodiscard]] void* end_capture(StreamView stream);
+void abandon_capture(StreamView stream) noexcept;
+void launch_graph(void* graph, StreamView stream);
+void destroy_graph(void* graph) noexcept;
+
 /// Any direction, both sides host or device.
 void copy(void* to, void const* from, std::int64_t bytes, StreamView stream);
 struct Box {

@@ -97,6 +97,39 @@ void make_stream_wait(StreamView stream, void* event) {
     LH_CUDA(cudaStreamWaitEvent(cuda(stream), cuda(event), 0));
 }
 
+// Other threads (a checkpoint's loader) may go on allocating and copying meanwhile.
+void begin_capture(StreamView stream) {
+    LH_CUDA(cudaStreamBeginCapture(cuda(stream), cudaStreamCaptureModeThreadLocal));
+}
+
+void* end_capture(StreamView stream) {
+    cudaGraph_t recorded = nullptr;
+    LH_CUDA(cudaStreamEndCapture(cuda(stream), &recorded));
+    cudaGraphExec_t graph = nullptr;
+    cudaError_t const status = cudaGraphInstantiate(&graph, recorded, 0);
+    static_cast<void>(cudaGraphDestroy(recorded));
+    LH_CUDA(status);
+    return graph;
+}
+
+void abandon_capture(StreamView stream) noexcept {
+    cudaGraph_t recorded = nullptr;
+    static_cast<void>(cudaStreamEndCapture(cuda(stream), &recorded));
+    if (recorded != nullptr) {
+        static_cast<void>(cudaGraphDestroy(recorded));
+    }
+}
+
+void launch_graph(void* graph, StreamView stream) {
+    LH_CUDA(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), cuda(stream)));
+}
+
+void destroy_graph(void* graph) noexcept {
+    if (graph != nullptr) {
+        static_cast<void>(cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph)));
+    }
+}
+
 void copy(void* to, void const* from, std::int64_t bytes, StreamView stream) {
     LH_CUDA(cudaMemcpyAsync(to, from, size(bytes), cudaMemcpyDefault, cuda(stream)));
 }

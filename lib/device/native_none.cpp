@@ -26,6 +26,11 @@ void record_event(void* /*event*/, StreamView /*stream*/) { refuse(); }
 bool event_done(void* /*event*/) { refuse(); }
 void wait_for_event(void* /*event*/) { refuse(); }
 void make_stream_wait(StreamView /*stream*/, void* /*event*/) { refuse(); }
+void begin_capture(StreamView /*stream*/) { refuse(); }
+void* end_capture(StreamView /*stream*/) { refuse(); }
+void abandon_capture(StreamView /*stream*/) noexcept {}
+void launch_graph(void* /*graph*/, StreamView /*stream*/) { refuse(); }
+void destroy_graph(void* /*graph*/) noexcept {}
 void copy(void* /*to*/, void const* /*from*/, std::int64_t /*bytes*/, StreamView /*stream*/) {
     refuse();
 }

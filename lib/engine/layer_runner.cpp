@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <span>
 
 namespace longhaul::engine {
@@ -37,6 +38,9 @@ LayerRunner::LayerRunner(RankContext& context, std::int64_t max_rows)
     gate_up_ = make(2 * ffn, wide_dtype_);
     activation_ = make(std::max(exchange_.width(), ffn), dtype);
     delta_ = make(config_.hidden_dim, DType::f32);
+    if (context.gpu() != nullptr && context.grid.linear().size() == 1) {
+        graphs_.emplace(*context.gpu());
+    }
 }
 
 std::int64_t workspace_bytes(ModelConfig const& config, model::Partition const& partition,
@@ -56,6 +60,25 @@ void LayerRunner::run(StepBatch const& batch, BatchArrays const& arrays, float* 
     kernels::rope_table(context_.exec, arrays.positions, config_.head_dim, config_.rope_theta,
                         rope_.as<float>());
     work_.prepare(batch.num_rows, batch.attention);
+    // One row an item: a decode step, whose kernels are too short for the host to keep up with.
+    bool const decode = batch.num_rows == std::ssize(batch.item_rows);
+    if (graphs_ && decode) {
+        graphs_->run(graph_key(batch, arrays, hidden), [&] { run_layers(batch, arrays, hidden); });
+    } else {
+        run_layers(batch, arrays, hidden);
+    }
+}
+
+StepGraphs::Key LayerRunner::graph_key(StepBatch const& batch, BatchArrays const& arrays,
+                                       float const* hidden) const {
+    StepGraphs::Key key{static_cast<std::uint64_t>(batch.num_rows),
+                        reinterpret_cast<std::uint64_t>(arrays.slots.data()),
+                        reinterpret_cast<std::uint64_t>(hidden)};
+    work_.append_launch_key(key);
+    return key;
+}
+
+void LayerRunner::run_layers(StepBatch const& batch, BatchArrays const& arrays, float* hidden) {
     delta_pending_ = false;
     for (std::int64_t layer = 0; layer < partition_.layers.size(); ++layer) {
         run_layer(batch, arrays, layer, hidden);

@@ -6,8 +6,10 @@
 #include "engine/partial_exchange.hpp"
 #include "engine/rank_context.hpp"
 #include "engine/step_batch.hpp"
+#include "engine/step_graphs.hpp"
 
 #include <cstdint>
+#include <optional>
 
 namespace longhaul::engine {
 
@@ -21,6 +23,9 @@ class LayerRunner {
     void run(StepBatch const& batch, BatchArrays const& arrays, float* hidden);
 
   private:
+    void run_layers(StepBatch const& batch, BatchArrays const& arrays, float* hidden);
+    [[nodiscard]] StepGraphs::Key graph_key(StepBatch const& batch, BatchArrays const& arrays,
+                                            float const* hidden) const;
     void run_layer(StepBatch const& batch, BatchArrays const& arrays, std::int64_t local_layer,
                    float* hidden);
     void attend(StepBatch const& batch, BatchArrays const& arrays, std::int64_t local_layer);
@@ -36,7 +41,8 @@ class LayerRunner {
     PartialExchange exchange_;
 
     kernels::AttentionWork work_;
-    DType wide_dtype_;  // of qkv_ and gate_up_
+    std::optional<StepGraphs> graphs_;  // on a GPU, where no messages pass between the layers
+    DType wide_dtype_;                  // of qkv_ and gate_up_
 
     // Workspace for max_rows rows in the backend's memory, allocated once; f32 where nothing is said.
     device::Buffer normed_;      // [rows, D] dtype

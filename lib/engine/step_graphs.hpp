@@ -1,0 +1,41 @@
+#pragma once
+
+#include "device/gpu.hpp"
+#include "device/graph.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <optional>
+#include <vector>
+
+namespace longhaul::engine {
+
+/// Recorded layers of decode steps, by everything that a launch depends on: numbers of rows and CTAs, pointers. Lengths and
+/// positions are read from device memory, so a sequence's next token usually finds the graph of the one before.
+class StepGraphs {
+  public:
+    using Key = std::vector<std::uint64_t>;
+
+    explicit StepGraphs(device::Gpu const& gpu) : gpu_(gpu) {}
+
+    /// Runs `work`: at once where the key is new (buffers may grow and libraries may warm up then), recorded when it comes
+    /// again, as a graph from then on.
+    void run(Key const& key, std::function<void()> const& work);
+
+    [[nodiscard]] std::int64_t num_launched() const { return num_launched_; }
+
+  private:
+    struct Entry {
+        Key key;
+        std::optional<device::Graph> graph;
+    };
+    static constexpr std::size_t kMostEntries = 32;
+
+    device::Gpu const& gpu_;
+    std::list<Entry> entries_;  // the one used last comes first
+    std::int64_t num_launched_ = 0;
+};
+
+}  // namespace longhaul::engine
