@@ -58,7 +58,8 @@ void attention(ExecContext const& exec, AttentionArgs const& args, AttentionPlan
         view.partial_lse = view.partial_out + work.work().partial_rows * view.value_dim;
     }
     launch_tiles(view, work, exec.gpu->stream());
-    launch_attention_combine(view, std::ssize(work.work().combine_rows), exec.gpu->stream());
+    launch_attention_combine(view, std::ssize(work.work().combine_rows),
+                             work.kernel() == AttentionKernel::hopper, exec.gpu->stream());
 }
 
 }  // namespace longhaul::kernels::cuda

@@ -14,9 +14,8 @@ template <int kDim>
 __global__ void __launch_bounds__(kDecodeThreads, 1)
     attend(AttentionView const view, __grid_constant__ CUtensorMap const map) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-    extern __shared__ std::byte memory[];
-    auto const address = reinterpret_cast<std::uintptr_t>(memory);
-    auto& shared = *reinterpret_cast<DecodeShared<kDim>*>((address + 1023) / 1024 * 1024);
+    extern __shared__ __align__(1024) std::byte memory[];  // the swizzle counts from multiples of 1024
+    auto& shared = *reinterpret_cast<DecodeShared<kDim>*>(memory);
     if (threadIdx.x == 0) {
         for (int stage = 0; stage < DecodeShared<kDim>::kStages; ++stage) {
             barrier_init(&shared.full[stage], 1);
@@ -39,7 +38,7 @@ __global__ void __launch_bounds__(kDecodeThreads, 1)
 template <int kDim>
 void launch(AttentionView const& view, std::int64_t num_ctas, CUtensorMap const& pool,
             StreamView stream) {
-    constexpr int kBytes = sizeof(DecodeShared<kDim>) + 1024;
+    constexpr int kBytes = sizeof(DecodeShared<kDim>);
     static_assert(kBytes <= 227 * 1024);
     LH_CUDA(
         cudaFuncSetAttribute(attend<kDim>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes));

@@ -53,6 +53,7 @@ __device__ void fetch_all(AttentionView const& view, CUtensorMap const* map,
             fetch_tile(shared.values[stage], map, index + 1, &shared.full[stage]);
         }
     }
+    let_next_kernel_start();
 }
 
 template <int kDim>

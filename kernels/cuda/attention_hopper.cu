@@ -19,10 +19,13 @@ __device__ void init_barriers(HopperShared<kDim>& shared) {
             barrier_init(&shared.keys_full[stage], 1);
             barrier_init(&shared.keys_empty[stage], kConsumerWarps);
             barrier_init(&shared.values_full[stage], 1);
-            barrier_init(&shared.values_empty[stage], kConsumerWarps + kScanWarps);
+            barrier_init(&shared.values_empty[stage], kConsumerWarps);
         }
         barrier_init(&shared.values_clean[0], kScanWarps);
         barrier_init(&shared.values_clean[1], kScanWarps);
+        for (Barrier& wanted : shared.scan_wanted) {
+            barrier_init(&wanted, 1);
+        }
         barrier_init_done();
     }
     __syncthreads();
@@ -32,9 +35,8 @@ template <int kDim>
 __global__ void __launch_bounds__(HopperShape<kDim>::kThreads, 1)
     attend(AttentionView const view, __grid_constant__ CUtensorMap const map) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-    extern __shared__ std::byte memory[];
-    auto const address = reinterpret_cast<std::uintptr_t>(memory);
-    auto& shared = *reinterpret_cast<HopperShared<kDim>*>((address + 1023) / 1024 * 1024);
+    extern __shared__ __align__(1024) std::byte memory[];  // the swizzle counts from multiples of 1024
+    auto& shared = *reinterpret_cast<HopperShared<kDim>*>(memory);
     init_barriers<kDim>(shared);
     if (threadIdx.x < kGroupThreads) {
         asm volatile(
@@ -43,7 +45,7 @@ __global__ void __launch_bounds__(HopperShape<kDim>::kThreads, 1)
             prefetch_map(&map);
             HopperFetch<kDim>(view, &map, shared).run();
         } else if (threadIdx.x >= 32) {
-            HopperScan<kDim>(view, shared).run();
+            HopperScan<kDim>(shared).run();
         }
     } else {
         asm volatile(
@@ -56,7 +58,7 @@ __global__ void __launch_bounds__(HopperShape<kDim>::kThreads, 1)
 template <int kDim>
 void launch(AttentionView const& view, std::int64_t num_ctas, CUtensorMap const& pool,
             StreamView stream) {
-    constexpr int kBytes = sizeof(HopperShared<kDim>) + 1024;
+    constexpr int kBytes = sizeof(HopperShared<kDim>);
     LH_CUDA(
         cudaFuncSetAttribute(attend<kDim>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes));
     attend<kDim><<<static_cast<unsigned>(num_ctas), HopperShape<kDim>::kThreads, kBytes,

@@ -59,6 +59,13 @@ __device__ inline bool drop_not_finite(uint4& data) {
 /// first rescales anything. Weights stay below 2^8, far from overflow, and as exact relative to each other.
 inline constexpr float kLazyRange = 8.0F;
 
+/// Values of a masked tile to be looked through by the scanning warps. They sleep otherwise.
+struct ScanRequest {
+    std::int32_t stage;  ///< of the values; -1: there is nothing more to come
+    std::uint32_t parity;
+};
+inline constexpr int kScanRequests = 4;
+
 /// Slots of a masked tile whose values are not finite: their places hold zeros now.
 struct BadValues {
     std::uint32_t slots[kScanWarps][kHopperSlots / 32];
@@ -74,11 +81,13 @@ struct HopperShared {
     std::int64_t visible[HopperShape<kDim>::kConsumers][64];
     TileMask masks[kMasks];
     BadValues bad[2];
+    ScanRequest requests[kScanRequests];
     Barrier keys_full[kStages];
     Barrier keys_empty[kStages];
     Barrier values_full[kStages];
     Barrier values_empty[kStages];
     Barrier values_clean[2];
+    Barrier scan_wanted[kScanRequests];
 };
 
 /// Parity of a ring of stages for its `use`-th use, counted over all stages.

@@ -60,6 +60,7 @@ class HopperConsumer {
         for (int i = 0; i < kValues; ++i) {
             values[i] = 0.0F;
         }
+        std::int32_t const count = tile.num_kv_tiles;  // not to be read anew behind every barrier
         bool masked = wait_for_keys();
         products_fence();
         multiply_keys(scores);
@@ -69,7 +70,7 @@ class HopperConsumer {
         release(&shared_.keys_empty[use_ % kStages]);
         softmax(scores, masked, rows);
         pack(scores, weights);
-        for (std::int32_t j = 1; j < tile.num_kv_tiles; ++j) {
+        for (std::int32_t j = 1; j < count; ++j) {
             ++use_;
             masked = wait_for_keys();
             named_sync<2 * kGroupThreads>(turn_of(group_));
@@ -89,7 +90,7 @@ class HopperConsumer {
             products_wait<0>();
             hold(values);
             release(&shared_.values_empty[(use_ - 1) % kStages]);
-            if (moved) {
+            if (moved) [[unlikely]] {
                 rescale(rows, values);
             }
             pack(scores, weights);
@@ -171,7 +172,7 @@ class HopperConsumer {
 
     /// Scores become weights; true: some row's reference moved, and values so far must be rescaled by rows.keep.
     __device__ bool softmax(float (&scores)[kScores], bool masked, RowStates& rows) {
-        if (masked) {
+        if (masked) [[unlikely]] {
             mask(scores);
         }
         float largest[2] = {-INFINITY, -INFINITY};
@@ -181,7 +182,7 @@ class HopperConsumer {
         }
         bool const moved =
             __any_sync(~0U, largest[0] > rows.limits[0] || largest[1] > rows.limits[1]);
-        if (moved) {
+        if (moved) [[unlikely]] {
             move_references(largest, rows);
         }
 #pragma unroll
@@ -216,7 +217,7 @@ class HopperConsumer {
         barrier_wait(&shared_.values_clean[masked_ % 2], masked_ / 2 & 1);
         BadValues const& bad = shared_.bad[masked_ % 2];
         ++masked_;
-        if ((bad.any[0] | bad.any[1] | bad.any[2]) != 0) {
+        if ((bad.any[0] | bad.any[1] | bad.any[2]) != 0) [[unlikely]] {
             show_bad_values(bad, scores);
         }
         int ends[2];

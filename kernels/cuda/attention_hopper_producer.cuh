@@ -17,17 +17,20 @@ class HopperFetch {
         for (std::int32_t i = range.begin; i < range.end; ++i) {
             fetch(view_.tiles[i]);
         }
+        want_scan(-1, 0);
+        let_next_kernel_start();
     }
 
   private:
     /// Keys of the next tile come before the values of this one: its scores are wanted first.
     __device__ void fetch(AttentionTile const& tile) {
         KvPiece const* pieces = view_.pieces + tile.first_piece;
+        std::int32_t const count = tile.num_kv_tiles;
         KvPiece next = pieces[0];
         std::int32_t before = 0;
-        for (std::int32_t j = 0; j < tile.num_kv_tiles; ++j) {
+        for (std::int32_t j = 0; j < count; ++j) {
             KvPiece const piece = next;
-            if (j + 1 < tile.num_kv_tiles) {
+            if (j + 1 < count) {
                 next = pieces[j + 1];
             }
             std::int32_t const index = (piece.index * heads() + tile.kv_head) * 2;
@@ -56,7 +59,16 @@ class HopperFetch {
         barrier_wait(&shared_.values_empty[stage], empty_parity(values_));
         barrier_expect(&shared_.values_full[stage], HopperShape<kDim>::kTileBytes);
         fetch_tile(shared_.values[stage], map_, index + 1, &shared_.values_full[stage]);
+        if (shared_.masks[values_ % kMasks].needed != 0) {
+            want_scan(stage, full_parity(values_));
+        }
         ++values_;
+    }
+
+    __device__ void want_scan(std::int32_t stage, std::uint32_t parity) {
+        shared_.requests[scans_ % kScanRequests] = {stage, parity};
+        barrier_arrive(&shared_.scan_wanted[scans_ % kScanRequests]);
+        ++scans_;
     }
 
     AttentionView const& view_;
@@ -64,6 +76,7 @@ class HopperFetch {
     HopperShared<kDim>& shared_;
     std::uint32_t keys_ = 0;
     std::uint32_t values_ = 0;
+    std::uint32_t scans_ = 0;
 };
 
 /// A weight of zero times a value that is not finite is NaN: such values of a masked tile would reach rows that do not see
@@ -71,15 +84,21 @@ class HopperFetch {
 template <int kDim>
 class HopperScan {
   public:
-    __device__ HopperScan(AttentionView const& view, HopperShared<kDim>& shared)
-        : view_(view), shared_(shared) {}
+    __device__ explicit HopperScan(HopperShared<kDim>& shared) : shared_(shared) {}
 
+    /// Consumers wait for each scan before they give the values back, so that no request is overtaken.
     __device__ void run() {
-        TileRange const range = own_tiles(view_);
-        for (std::int32_t i = range.begin; i < range.end; ++i) {
-            std::int32_t const count = view_.tiles[i].num_kv_tiles;
-            for (std::int32_t j = 0; j < count; ++j) {
-                scan_next();
+        for (std::uint32_t scans = 0;; ++scans) {
+            std::uint32_t const place = scans % kScanRequests;
+            barrier_wait(&shared_.scan_wanted[place], scans / kScanRequests & 1);
+            ScanRequest const request = shared_.requests[place];
+            if (request.stage < 0) {
+                return;
+            }
+            barrier_wait(&shared_.values_full[request.stage], request.parity);
+            scan(shared_.values[request.stage], shared_.bad[scans % 2]);
+            if (lane() == 0) {
+                barrier_arrive(&shared_.values_clean[scans % 2]);
             }
         }
     }
@@ -87,22 +106,6 @@ class HopperScan {
   private:
     __device__ int warp() const { return static_cast<int>(threadIdx.x / 32 % 4) - 1; }
     __device__ int lane() const { return static_cast<int>(threadIdx.x % 32); }
-
-    __device__ void scan_next() {
-        int const stage = static_cast<int>(use_ % kStages);
-        barrier_wait(&shared_.values_full[stage], full_parity(use_));
-        if (shared_.masks[use_ % kMasks].needed != 0) {
-            scan(shared_.values[stage], shared_.bad[masked_ % 2]);
-            if (lane() == 0) {
-                barrier_arrive(&shared_.values_clean[masked_ % 2]);
-            }
-            ++masked_;
-        }
-        if (lane() == 0) {
-            barrier_arrive(&shared_.values_empty[stage]);
-        }
-        ++use_;
-    }
 
     __device__ void scan(__nv_bfloat16* values, BadValues& bad) {
         if (lane() < kHopperSlots / 32) {
@@ -128,10 +131,7 @@ class HopperScan {
         __syncwarp();
     }
 
-    AttentionView const& view_;
     HopperShared<kDim>& shared_;
-    std::uint32_t use_ = 0;
-    std::uint32_t masked_ = 0;
 };
 
 }  // namespace longhaul::kernels::cuda

@@ -30,7 +30,9 @@ void launch_attention_hopper(AttentionView const& view, std::int64_t num_ctas,
 void launch_attention_decode(AttentionView const& view, std::int64_t num_ctas,
                              CUtensorMap const& pool, StreamView stream);
 
-/// Puts together the rows that have partial results; zeroes those that see nothing.
-void launch_attention_combine(AttentionView const& view, std::int64_t num_rows, StreamView stream);
+/// Puts together the rows that have partial results; zeroes those that see nothing. `early`: it may start while the kernel
+/// before it in the stream ends (sm_90), and waits for its results itself.
+void launch_attention_combine(AttentionView const& view, std::int64_t num_rows, bool early,
+                              StreamView stream);
 
 }  // namespace longhaul::kernels::cuda

@@ -72,6 +72,7 @@ DeviceAttentionPlan::DeviceAttentionPlan(ExecContext const& exec, AttentionWork:
     view_.group = checked_cast<std::int32_t>(shape.num_heads / layout.num_kv_heads);
     view_.key_dim = checked_cast<std::int32_t>(layout.key_dim);
     view_.value_dim = checked_cast<std::int32_t>(layout.value_dim);
+    view_.fixed_splits = shape.fixed_splits;
     view_.piece_slots = checked_cast<std::int32_t>(choice_.work.piece_slots());
     view_.block_pieces =
         checked_cast<std::int32_t>(layout.block_slots / choice_.work.piece_slots());
@@ -83,7 +84,7 @@ void DeviceAttentionPlan::prepare(std::int64_t num_rows, std::span<AttentionItem
     arena_.begin(room_for(work_.pieces) + room_for(work_.rows) + room_for(work_.visible) +
                  room_for(work_.wide.tiles) + room_for(work_.wide.cta_tiles) +
                  room_for(work_.narrow.tiles) + room_for(work_.narrow.cta_tiles) +
-                 room_for(work_.chain_parts) + room_for(work_.tile_parts) +
+                 room_for(work_.tile_parts) +
                  room_for(work_.combine_rows) + room_for(work_.places));
     view_.pieces = put(arena_, work_.pieces);
     view_.rows = put(arena_, work_.rows);
@@ -92,7 +93,6 @@ void DeviceAttentionPlan::prepare(std::int64_t num_rows, std::span<AttentionItem
     wide_ctas_ = put(arena_, work_.wide.cta_tiles);
     narrow_tiles_ = put(arena_, work_.narrow.tiles);
     narrow_ctas_ = put(arena_, work_.narrow.cta_tiles);
-    view_.chains = put(arena_, work_.chain_parts);
     view_.parts = put(arena_, work_.tile_parts);
     view_.combine_rows = put(arena_, work_.combine_rows);
     view_.places = put(arena_, work_.places);

@@ -12,8 +12,11 @@
 namespace longhaul::kernels::cuda {
 namespace {
 
-/// Beginning and ending a part costs about as much as this many KV tiles.
+/// Beginning and ending a part costs about as much as this many KV tiles; writing partial results as many more, and putting
+/// them together afterwards as many for all parts.
 constexpr std::int64_t kPartCost = 2;
+constexpr std::int64_t kPartialCost = 2;
+constexpr std::int64_t kMergeCost = 4;
 /// Parts of a tile that is longer than a CTA's share, so that the dealing can even them out.
 constexpr std::int64_t kPartsPerShare = 4;
 
@@ -24,7 +27,8 @@ std::int64_t best_split(std::int64_t count, std::int64_t length, ScheduleShape c
     std::int64_t const most = std::max<std::int64_t>(1, length / shape.min_part);
     for (std::int64_t splits = 1; splits <= most; ++splits) {
         std::int64_t const rounds = ceil_div(count * splits, shape.num_ctas);
-        std::int64_t const time = rounds * (ceil_div(length, splits) + kPartCost);
+        std::int64_t const whole = rounds * (ceil_div(length, splits) + kPartCost);
+        std::int64_t const time = whole + (splits > 1 ? rounds * kPartialCost + kMergeCost : 0);
         if (splits == 1 || time < best_time) {
             best = splits;
             best_time = time;

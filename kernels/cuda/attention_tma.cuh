@@ -70,6 +70,11 @@ __device__ inline void prefetch_map(CUtensorMap const* map) {
     asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");
 }
 
+/// A kernel that was launched to start early may do so from here on: nothing but this CTA's last tile is left.
+__device__ inline void let_next_kernel_start() {
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+}
+
 /// Among `kThreads` threads that name the same barrier.
 template <int kThreads>
 __device__ inline void named_sync(int name) {

@@ -41,17 +41,14 @@ struct TileParts {
     std::int32_t packed_rows = 0;
 };
 
-struct ChainParts {
-    std::int32_t first_tile = 0;  ///< [kv_head][row tile] from here on
-    std::int32_t row_tiles = 0;
-    std::int32_t tile_rows = 0;
-};
-
-/// A query row's place in a chain; a row's places stand in item order.
+/// A query row's place in a chain, and where the chain's parts are described; a row's places stand in item order.
 struct RowPlace {
-    std::int32_t chain = 0;
-    std::int32_t row = 0;
+    std::int32_t first_tile = 0;  ///< of the chain: parts [kv_head][row tile] from here on
+    std::int32_t row_tiles = 0;
+    std::int32_t tile_rows = 0;  ///< packed rows of a tile
+    std::int32_t row = 0;        ///< in the chain
 };
+static_assert(sizeof(RowPlace) == 16);
 
 /// A row whose result is put together from partial results: places [first, first + count). None: it sees nothing.
 struct CombineRow {
@@ -67,7 +64,6 @@ struct AttentionView {
     std::int64_t const* visible = nullptr;  ///< beside rows; kSeesAll where an item has none
     AttentionTile const* tiles = nullptr;
     std::int32_t const* cta_tiles = nullptr;  ///< first tile of each persistent CTA, and the end
-    ChainParts const* chains = nullptr;
     TileParts const* parts = nullptr;
     CombineRow const* combine_rows = nullptr;
     RowPlace const* places = nullptr;
@@ -89,6 +85,7 @@ struct AttentionView {
     std::int32_t piece_slots = 0;
     std::int32_t block_pieces = 0;
     float scale = 1.0F;
+    bool fixed_splits = false;
 };
 
 }  // namespace longhaul::kernels::cuda

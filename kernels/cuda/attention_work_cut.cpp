@@ -42,12 +42,12 @@ void AttentionWorkList::cut(TileShape const& shape, bool narrow_chains, TileList
 }
 
 void AttentionWorkList::add_jobs(std::int64_t index, TileShape const& shape) {
-    Chain const& chain = chains_[index];
+    Chain& chain = chains_[index];
     std::int64_t const packed = chain.num_rows * group_;
     std::int64_t const row_tiles = ceil_div(packed, shape.rows);
-    chain_parts[index] = {checked_cast<std::int32_t>(std::ssize(tile_parts)),
-                          checked_cast<std::int32_t>(row_tiles),
-                          checked_cast<std::int32_t>(shape.rows)};
+    chain.place = {checked_cast<std::int32_t>(std::ssize(tile_parts)),
+                   checked_cast<std::int32_t>(row_tiles), checked_cast<std::int32_t>(shape.rows),
+                   0};
     tile_parts.resize(tile_parts.size() + row_tiles * shape_.layout.num_kv_heads);
     std::int64_t const first_job = std::ssize(jobs_);
     for (std::int64_t row_tile = 0; row_tile < row_tiles; ++row_tile) {
@@ -97,7 +97,7 @@ std::int64_t AttentionWorkList::kv_tiles(Chain const& chain, std::int64_t max_vi
 
 void AttentionWorkList::place_parts(std::int64_t job, std::int64_t splits) {
     TileJob const& at = jobs_[job];
-    ChainParts const& chain = chain_parts[at.chain];
+    RowPlace const& chain = chains_[at.chain].place;
     TileParts& parts = tile_parts[chain.first_tile + at.kv_head * chain.row_tiles + at.row_tile];
     parts.packed_rows = job_tiles_[job].packed_rows;
     job_tiles_[job].partial = -1;

@@ -32,7 +32,6 @@ void AttentionWorkList::build(std::int64_t num_rows, std::span<AttentionItem con
     clear();
     chain_items(items);
     find_shared_rows(num_rows);
-    chain_parts.assign(chains_.size(), {});
     chain_split_.assign(chains_.size(), 0);
     cut(shape_.wide, false, wide);
     cut(shape_.narrow, true, narrow);
@@ -184,8 +183,9 @@ void AttentionWorkList::list_combine_rows(std::int64_t num_rows) {
         for (std::int64_t i = 0; i < chain.num_rows; ++i) {
             std::int32_t const row = rows[chain.first_row + i];
             if (row_combined_[row] != 0) {
-                places[next[row]++] = {checked_cast<std::int32_t>(index),
-                                       checked_cast<std::int32_t>(i)};
+                RowPlace& place = places[next[row]++];
+                place = chain.place;
+                place.row = checked_cast<std::int32_t>(i);
             }
         }
     }

@@ -53,7 +53,6 @@ class AttentionWorkList {
     std::vector<std::int64_t> visible;
     TileList wide;
     TileList narrow;
-    std::vector<ChainParts> chain_parts;
     std::vector<TileParts> tile_parts;
     std::vector<CombineRow> combine_rows;
     std::vector<RowPlace> places;
@@ -70,6 +69,7 @@ class AttentionWorkList {
         bool masked_sorted = false;      ///< those pieces are the last ones and ascend
         bool shared = false;             ///< some row stands in another chain, too
         bool narrow = false;
+        RowPlace place = {};  ///< of row 0
     };
     struct TileJob {
         std::int64_t chain = 0;

@@ -124,18 +124,17 @@ class HostWalk {
         std::vector<double> values(layout_.value_dim, 0.0);
         for (std::int32_t i = 0; i < row.count; ++i) {
             RowPlace const& place = work_.places.at(row.first + i);
-            ChainParts const& chain = work_.chain_parts.at(place.chain);
             std::int64_t const packed = place.row * group() + head % group();
-            std::int64_t const row_tile = packed / chain.tile_rows;
+            std::int64_t const row_tile = packed / place.tile_rows;
             TileParts const& tile =
-                work_.tile_parts.at(chain.first_tile + head / group() * chain.row_tiles + row_tile);
+                work_.tile_parts.at(place.first_tile + head / group() * place.row_tiles + row_tile);
             if (tile.splits == 0) {
                 ASSERT_EQ(row.count, 1);
                 return;
             }
             for (std::int64_t part = 0; part < tile.splits; ++part) {
                 std::int64_t const at =
-                    tile.base + part * tile.packed_rows + packed - row_tile * chain.tile_rows;
+                    tile.base + part * tile.packed_rows + packed - row_tile * place.tile_rows;
                 ASSERT_FALSE(std::isnan(partial_lse_.at(at))) << "nobody wrote it";
                 double const weight = std::exp(double{partial_lse_[at]});
                 sum += weight;
