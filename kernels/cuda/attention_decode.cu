@@ -14,7 +14,8 @@ template <int kDim>
 __global__ void __launch_bounds__(kDecodeThreads, 1)
     attend(AttentionView const view, __grid_constant__ CUtensorMap const map) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-    extern __shared__ __align__(1024) std::byte memory[];  // the swizzle counts from multiples of 1024
+    extern __shared__ __align__(1024)
+        std::byte memory[];  // the swizzle counts from multiples of 1024
     auto& shared = *reinterpret_cast<DecodeShared<kDim>*>(memory);
     if (threadIdx.x == 0) {
         for (int stage = 0; stage < DecodeShared<kDim>::kStages; ++stage) {

@@ -21,10 +21,14 @@ __device__ void init_barriers(HopperShared<kDim>& shared) {
             barrier_init(&shared.values_full[stage], 1);
             barrier_init(&shared.values_empty[stage], kConsumerWarps);
         }
-        barrier_init(&shared.values_clean[0], kScanWarps);
-        barrier_init(&shared.values_clean[1], kScanWarps);
-        for (Barrier& wanted : shared.scan_wanted) {
-            barrier_init(&wanted, 1);
+        barrier_init(&shared.values_clean[0], kHelperWarps);
+        barrier_init(&shared.values_clean[1], kHelperWarps);
+        for (int buffer = 0; buffer < 2; ++buffer) {
+            barrier_init(&shared.queries_full[buffer], kHelperWarps);
+            barrier_init(&shared.queries_empty[buffer], kConsumerWarps);
+        }
+        for (Barrier& requested : shared.requested) {
+            barrier_init(&requested, 1);
         }
         barrier_init_done();
     }
@@ -35,7 +39,8 @@ template <int kDim>
 __global__ void __launch_bounds__(HopperShape<kDim>::kThreads, 1)
     attend(AttentionView const view, __grid_constant__ CUtensorMap const map) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-    extern __shared__ __align__(1024) std::byte memory[];  // the swizzle counts from multiples of 1024
+    extern __shared__ __align__(1024)
+        std::byte memory[];  // the swizzle counts from multiples of 1024
     auto& shared = *reinterpret_cast<HopperShared<kDim>*>(memory);
     init_barriers<kDim>(shared);
     if (threadIdx.x < kGroupThreads) {
@@ -45,7 +50,7 @@ __global__ void __launch_bounds__(HopperShape<kDim>::kThreads, 1)
             prefetch_map(&map);
             HopperFetch<kDim>(view, &map, shared).run();
         } else if (threadIdx.x >= 32) {
-            HopperScan<kDim>(shared).run();
+            HopperHelper<kDim>(view, shared).run();
         }
     } else {
         asm volatile(

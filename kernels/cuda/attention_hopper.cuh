@@ -16,8 +16,8 @@ inline constexpr int kHopperSlots = static_cast<int>(kHopperTileSlots);
 inline constexpr int kStages = 2;
 /// Masks outlive their keys: the scores of two tiles may be under way while keys of further ones are fetched.
 inline constexpr int kMasks = 4;
-/// Warps of the producer's group that look through values of masked tiles.
-inline constexpr int kScanWarps = 3;
+/// Warps of the producer's group that bring queries and look through the values of masked tiles.
+inline constexpr int kHelperWarps = 3;
 
 template <int kDim>
 struct HopperShape {
@@ -59,17 +59,19 @@ __device__ inline bool drop_not_finite(uint4& data) {
 /// first rescales anything. Weights stay below 2^8, far from overflow, and as exact relative to each other.
 inline constexpr float kLazyRange = 8.0F;
 
-/// Values of a masked tile to be looked through by the scanning warps. They sleep otherwise.
-struct ScanRequest {
-    std::int32_t stage;  ///< of the values; -1: there is nothing more to come
-    std::uint32_t parity;
+/// What the producer's lane asks of the warps beside it. They sleep otherwise.
+struct HelperRequest {
+    std::int32_t load;     ///< >= 0: bring the queries of this tile of the list
+    std::int32_t scan;     ///< >= 0: look through the values in this stage
+    std::uint32_t parity;  ///< of the stage's barrier
 };
-inline constexpr int kScanRequests = 4;
+inline constexpr int kRequests =
+    8;  ///< the producer is at most two tiles ahead, with two requests each
 
 /// Slots of a masked tile whose values are not finite: their places hold zeros now.
 struct BadValues {
-    std::uint32_t slots[kScanWarps][kHopperSlots / 32];
-    std::uint32_t any[kScanWarps];
+    std::uint32_t slots[kHelperWarps][kHopperSlots / 32];
+    std::uint32_t any[kHelperWarps];
 };
 
 template <int kDim>
@@ -77,17 +79,20 @@ struct HopperShared {
     static constexpr int kTileElements = kHopperSlots * kDim;
     alignas(1024) __nv_bfloat16 keys[kStages][kTileElements];
     alignas(1024) __nv_bfloat16 values[kStages][kTileElements];
-    alignas(1024) __nv_bfloat16 queries[HopperShape<kDim>::kConsumers][64 * kDim];
-    std::int64_t visible[HopperShape<kDim>::kConsumers][64];
+    /// Of the tile at work and of the next.
+    alignas(1024) __nv_bfloat16 queries[2][HopperShape<kDim>::kConsumers][64 * kDim];
+    std::int64_t visible[2][HopperShape<kDim>::kConsumers][64];
     TileMask masks[kMasks];
     BadValues bad[2];
-    ScanRequest requests[kScanRequests];
+    HelperRequest requests[kRequests];
     Barrier keys_full[kStages];
     Barrier keys_empty[kStages];
     Barrier values_full[kStages];
     Barrier values_empty[kStages];
     Barrier values_clean[2];
-    Barrier scan_wanted[kScanRequests];
+    Barrier queries_full[2];
+    Barrier queries_empty[2];
+    Barrier requested[kRequests];
 };
 
 /// Parity of a ring of stages for its `use`-th use, counted over all stages.

@@ -31,9 +31,7 @@ class HopperConsumer {
             named_arrive<2 * kGroupThreads>(turn_of(0));
         }
         TileRange const range = own_tiles(view_);
-        for (std::int32_t i = range.begin; i < range.end; ++i) {
-            attend(view_.tiles[i]);
-        }
+        attend(range.begin, range.end);
         if (group_ == 0) {
             named_sync<2 * kGroupThreads>(turn_of(0));
         }
@@ -45,22 +43,20 @@ class HopperConsumer {
     static constexpr int kValues = kDim / 2;
 
     __device__ static int turn_of(int group) { return 1 + group; }
-    __device__ int own_barrier() const { return 1 + kConsumers + group_; }
     __device__ int lane() const { return static_cast<int>(threadIdx.x % 32); }
     __device__ int warp() const { return static_cast<int>(threadIdx.x / 32 % 4); }
     __device__ int first_row() const { return warp() * 16 + lane() / 4; }
 
-    __device__ void attend(AttentionTile const& tile) {
-        load_queries(tile);
+    /// One stream of KV tiles over all tiles of the list: the first scores of the next one are computed beside the last values
+    /// of the one before, whose results are stored in between.
+    __device__ void attend(std::int32_t tile, std::int32_t end) {
         float scores[kScores];
         float values[kValues];
         std::uint32_t weights[kScores / 2];
-        RowStates rows = {{-INFINITY, -INFINITY}, {}, {}, {1.0F, 1.0F}};
-#pragma unroll
-        for (int i = 0; i < kValues; ++i) {
-            values[i] = 0.0F;
-        }
-        std::int32_t const count = tile.num_kv_tiles;  // not to be read anew behind every barrier
+        RowStates rows = nothing_seen();
+        clear(values);
+        std::int32_t left = view_.tiles[tile].num_kv_tiles - 1;
+        wait_for_queries();
         bool masked = wait_for_keys();
         products_fence();
         multiply_keys(scores);
@@ -70,30 +66,32 @@ class HopperConsumer {
         release(&shared_.keys_empty[use_ % kStages]);
         softmax(scores, masked, rows);
         pack(scores, weights);
-        for (std::int32_t j = 1; j < count; ++j) {
-            ++use_;
-            masked = wait_for_keys();
-            named_sync<2 * kGroupThreads>(turn_of(group_));
-            products_fence();
-            multiply_keys(scores);
-            products_commit();
-            barrier_wait(&shared_.values_full[(use_ - 1) % kStages], full_parity(use_ - 1));
-            products_fence();
-            multiply_values(weights, use_ - 1, values);
-            products_commit();
-            named_arrive<2 * kGroupThreads>(turn_of((group_ + 1) % kConsumers));
-            products_wait<1>();
-            hold(scores);
-            release(&shared_.keys_empty[use_ % kStages]);
-            bool const moved = softmax(scores, masked, rows);
-            keep_above(rows);
-            products_wait<0>();
-            hold(values);
-            release(&shared_.values_empty[(use_ - 1) % kStages]);
-            if (moved) [[unlikely]] {
-                rescale(rows, values);
+        for (;;) {
+            for (; left > 0; --left) {
+                masked = begin_step(scores, weights, values);
+                bool const moved = softmax(scores, masked, rows);
+                end_step(rows, values);
+                if (moved) [[unlikely]] {
+                    rescale(rows, values);
+                }
+                pack(scores, weights);
             }
+            if (tile + 1 == end) {
+                break;
+            }
+            release(&shared_.queries_empty[tiles_ % 2]);
+            ++tiles_;
+            left = view_.tiles[tile + 1].num_kv_tiles - 1;
+            wait_for_queries();
+            masked = begin_step(scores, weights, values);
+            RowStates const before = rows;
+            rows = nothing_seen();
+            softmax(scores, masked, rows);
+            end_step(rows, values);
+            store(view_.tiles[tile], before, values);
+            clear(values);
             pack(scores, weights);
+            ++tile;
         }
         barrier_wait(&shared_.values_full[use_ % kStages], full_parity(use_));
         products_fence();
@@ -101,36 +99,50 @@ class HopperConsumer {
         products_commit();
         products_wait<0>();
         hold(values);
-        release(&shared_.values_empty[use_ % kStages]);
-        ++use_;
-        store(tile, rows, values);
+        store(view_.tiles[tile], rows, values);
     }
 
-    /// Sixteen-byte loads, laid down in the swizzle that the copy engine gives keys: any group of heads packs this way.
-    __device__ void load_queries(AttentionTile const& tile) {
-        constexpr int kChunks = kDim / 8;
-        named_sync<kGroupThreads>(own_barrier());  // nobody reads the rows before any more
-        auto const thread = static_cast<int>(threadIdx.x) % kGroupThreads;
-        auto* target = reinterpret_cast<uint4*>(shared_.queries[group_]);
-        for (int i = thread; i < 64 * kChunks; i += kGroupThreads) {
-            int const row = i / kChunks;
-            int const chunk = i % kChunks;
-            int const local = group_ * 64 + row;
-            uint4 data = make_uint4(0, 0, 0, 0);
-            std::int64_t visible = kSeesAll;
-            if (local < tile.packed_rows) {
-                PackedRow const at = packed_row(view_, tile, local);
-                auto const* queries = static_cast<uint4 const*>(view_.queries);
-                data = queries[(at.row * view_.num_heads + at.head) * kChunks + chunk];
-                visible = at.visible;
-            }
-            target[(chunk / 8 * 64 + row) * 8 + (chunk % 8 ^ row % 8)] = data;
-            if (chunk == 0) {
-                shared_.visible[group_][row] = visible;
-            }
+    /// Scores of the next KV tile under way to their end, values of the one before still under way; whether the next is masked.
+    __device__ bool begin_step(float (&scores)[kScores],
+                               std::uint32_t const (&weights)[kScores / 2],
+                               float (&values)[kValues]) {
+        ++use_;
+        bool const masked = wait_for_keys();
+        named_sync<2 * kGroupThreads>(turn_of(group_));
+        products_fence();
+        multiply_keys(scores);
+        products_commit();
+        barrier_wait(&shared_.values_full[(use_ - 1) % kStages], full_parity(use_ - 1));
+        products_fence();
+        multiply_values(weights, use_ - 1, values);
+        products_commit();
+        named_arrive<2 * kGroupThreads>(turn_of((group_ + 1) % kConsumers));
+        products_wait<1>();
+        hold(scores);
+        release(&shared_.keys_empty[use_ % kStages]);
+        return masked;
+    }
+
+    __device__ void end_step(RowStates const& rows, float (&values)[kValues]) {
+        keep_above(rows);
+        products_wait<0>();
+        hold(values);
+        release(&shared_.values_empty[(use_ - 1) % kStages]);
+    }
+
+    __device__ static RowStates nothing_seen() {
+        return {{-INFINITY, -INFINITY}, {0.0F, 0.0F}, {0.0F, 0.0F}, {1.0F, 1.0F}};
+    }
+
+    __device__ static void clear(float (&values)[kValues]) {
+#pragma unroll
+        for (int i = 0; i < kValues; ++i) {
+            values[i] = 0.0F;
         }
-        fence_for_async();
-        named_sync<kGroupThreads>(own_barrier());
+    }
+
+    __device__ void wait_for_queries() {
+        barrier_wait(&shared_.queries_full[tiles_ % 2], full_parity(tiles_));
     }
 
     /// Whether some slot of the tile is hidden from some row.
@@ -148,7 +160,7 @@ class HopperConsumer {
     __device__ void multiply_keys(float (&scores)[kScores]) {
         constexpr std::uint32_t kQueryHalf = 64 * 128;
         constexpr std::uint32_t kKeyHalf = kHopperSlots * 128;
-        std::uint32_t const queries = shared_pointer(shared_.queries[group_]);
+        std::uint32_t const queries = shared_pointer(shared_.queries[tiles_ % 2][group_]);
         std::uint32_t const keys = shared_pointer(shared_.keys[use_ % kStages]);
         multiply_rows<false>(scores, tile_descriptor(queries, 0), tile_descriptor(keys, 0));
 #pragma unroll
@@ -224,7 +236,7 @@ class HopperConsumer {
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
             std::int64_t const seen =
-                shared_.visible[group_][first_row() + 8 * half] - mask.first_slot;
+                shared_.visible[tiles_ % 2][group_][first_row() + 8 * half] - mask.first_slot;
             ends[half] = mask.by_visible != 0 && seen < mask.hi
                              ? static_cast<int>(seen < 0 ? 0 : seen)
                              : mask.hi;
@@ -262,7 +274,7 @@ class HopperConsumer {
         asm volatile(
             "{\n.reg .pred never;\nsetp.lt.f32 never, %0, 0f00000000;\n"
             "@never st.volatile.shared.f32 [%1], %0;\n}\n" ::"f"(rows.sums[0] + rows.sums[1]),
-            "r"(shared_pointer(&shared_.visible[0][0]))
+            "r"(shared_pointer(&shared_.visible[0][0][0]))
             : "memory");
     }
 
@@ -309,6 +321,7 @@ class HopperConsumer {
     HopperShared<kDim>& shared_;
     int group_;
     float factor_;
+    std::uint32_t tiles_ = 0;   ///< tiles of the list begun
     std::uint32_t use_ = 0;     ///< KV tiles begun
     std::uint32_t masked_ = 0;  ///< masked ones of them
 };

@@ -2,7 +2,7 @@
 
 #include "kernels/cuda/attention_hopper.cuh"
 
-/// The producer's warpgroup: one lane fetches, three warps look through the values of masked tiles.
+/// The producer's warpgroup: one lane fetches KV tiles, three warps help.
 namespace longhaul::kernels::cuda {
 
 template <int kDim>
@@ -14,10 +14,14 @@ class HopperFetch {
 
     __device__ void run() {
         TileRange const range = own_tiles(view_);
+        request({range.begin, -1, 0});
         for (std::int32_t i = range.begin; i < range.end; ++i) {
+            if (i + 1 < range.end) {
+                request({i + 1, -1, 0});
+            }
             fetch(view_.tiles[i]);
         }
-        want_scan(-1, 0);
+        request({-1, -1, 0});
         let_next_kernel_start();
     }
 
@@ -60,15 +64,15 @@ class HopperFetch {
         barrier_expect(&shared_.values_full[stage], HopperShape<kDim>::kTileBytes);
         fetch_tile(shared_.values[stage], map_, index + 1, &shared_.values_full[stage]);
         if (shared_.masks[values_ % kMasks].needed != 0) {
-            want_scan(stage, full_parity(values_));
+            request({-1, stage, full_parity(values_)});
         }
         ++values_;
     }
 
-    __device__ void want_scan(std::int32_t stage, std::uint32_t parity) {
-        shared_.requests[scans_ % kScanRequests] = {stage, parity};
-        barrier_arrive(&shared_.scan_wanted[scans_ % kScanRequests]);
-        ++scans_;
+    __device__ void request(HelperRequest const& wanted) {
+        shared_.requests[requests_ % kRequests] = wanted;
+        barrier_arrive(&shared_.requested[requests_ % kRequests]);
+        ++requests_;
     }
 
     AttentionView const& view_;
@@ -76,36 +80,79 @@ class HopperFetch {
     HopperShared<kDim>& shared_;
     std::uint32_t keys_ = 0;
     std::uint32_t values_ = 0;
-    std::uint32_t scans_ = 0;
+    std::uint32_t requests_ = 0;
 };
 
-/// A weight of zero times a value that is not finite is NaN: such values of a masked tile would reach rows that do not see
-/// their slot. They become zero here; the rows that do see the slot get NaN by its score.
 template <int kDim>
-class HopperScan {
+class HopperHelper {
   public:
-    __device__ explicit HopperScan(HopperShared<kDim>& shared) : shared_(shared) {}
+    __device__ HopperHelper(AttentionView const& view, HopperShared<kDim>& shared)
+        : view_(view), shared_(shared) {}
 
-    /// Consumers wait for each scan before they give the values back, so that no request is overtaken.
     __device__ void run() {
-        for (std::uint32_t scans = 0;; ++scans) {
-            std::uint32_t const place = scans % kScanRequests;
-            barrier_wait(&shared_.scan_wanted[place], scans / kScanRequests & 1);
-            ScanRequest const request = shared_.requests[place];
-            if (request.stage < 0) {
+        for (std::uint32_t done = 0;; ++done) {
+            std::uint32_t const place = done % kRequests;
+            barrier_wait(&shared_.requested[place], done / kRequests & 1);
+            HelperRequest const request = shared_.requests[place];
+            if (request.load >= 0) {
+                load_queries(view_.tiles[request.load]);
+            } else if (request.scan >= 0) {
+                scan_values(request);
+            } else {
                 return;
-            }
-            barrier_wait(&shared_.values_full[request.stage], request.parity);
-            scan(shared_.values[request.stage], shared_.bad[scans % 2]);
-            if (lane() == 0) {
-                barrier_arrive(&shared_.values_clean[scans % 2]);
             }
         }
     }
 
   private:
+    static constexpr int kConsumers = HopperShape<kDim>::kConsumers;
+
     __device__ int warp() const { return static_cast<int>(threadIdx.x / 32 % 4) - 1; }
     __device__ int lane() const { return static_cast<int>(threadIdx.x % 32); }
+
+    /// Sixteen-byte loads, laid down in the swizzle that the copy engine gives keys: any group of heads packs this way.
+    __device__ void load_queries(AttentionTile const& tile) {
+        constexpr int kChunks = kDim / 8;
+        std::uint32_t const buffer = loads_ % 2;
+        barrier_wait(&shared_.queries_empty[buffer], empty_parity(loads_));
+        auto* target = reinterpret_cast<uint4*>(shared_.queries[buffer]);
+        auto const* queries = static_cast<uint4 const*>(view_.queries);
+        for (int i = warp() * 32 + lane(); i < kConsumers * 64 * kChunks; i += kHelperWarps * 32) {
+            int const local = i / kChunks;
+            int const chunk = i % kChunks;
+            uint4 data = make_uint4(0, 0, 0, 0);
+            std::int64_t visible = kSeesAll;
+            if (local < tile.packed_rows) {
+                PackedRow const at = packed_row(view_, tile, local);
+                data = queries[(at.row * view_.num_heads + at.head) * kChunks + chunk];
+                visible = at.visible;
+            }
+            int const row = local % 64;
+            target[((local / 64 * (kDim / 64) + chunk / 8) * 64 + row) * 8 +
+                   (chunk % 8 ^ row % 8)] = data;
+            if (chunk == 0) {
+                shared_.visible[buffer][local / 64][row] = visible;
+            }
+        }
+        fence_for_async();
+        __syncwarp();
+        if (lane() == 0) {
+            barrier_arrive(&shared_.queries_full[buffer]);
+        }
+        ++loads_;
+    }
+
+    /// A weight of zero times a value that is not finite is NaN: such values of a masked tile would reach rows that do not
+    /// see their slot. They become zero here; the rows that do see the slot get NaN by its score.
+    /// Consumers wait for each scan before they give the values back, so that no request is overtaken.
+    __device__ void scan_values(HelperRequest const& request) {
+        barrier_wait(&shared_.values_full[request.scan], request.parity);
+        scan(shared_.values[request.scan], shared_.bad[scans_ % 2]);
+        if (lane() == 0) {
+            barrier_arrive(&shared_.values_clean[scans_ % 2]);
+        }
+        ++scans_;
+    }
 
     __device__ void scan(__nv_bfloat16* values, BadValues& bad) {
         if (lane() < kHopperSlots / 32) {
@@ -114,7 +161,7 @@ class HopperScan {
         __syncwarp();
         bool any = false;
         auto* chunks = reinterpret_cast<uint4*>(values);
-        for (int i = warp() * 32 + lane(); i < kHopperSlots * kDim / 8; i += kScanWarps * 32) {
+        for (int i = warp() * 32 + lane(); i < kHopperSlots * kDim / 8; i += kHelperWarps * 32) {
             uint4 chunk = chunks[i];
             if (drop_not_finite(chunk)) {
                 any = true;
@@ -131,7 +178,10 @@ class HopperScan {
         __syncwarp();
     }
 
+    AttentionView const& view_;
     HopperShared<kDim>& shared_;
+    std::uint32_t loads_ = 0;
+    std::uint32_t scans_ = 0;
 };
 
 }  // namespace longhaul::kernels::cuda

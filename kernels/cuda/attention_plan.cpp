@@ -84,8 +84,8 @@ void DeviceAttentionPlan::prepare(std::int64_t num_rows, std::span<AttentionItem
     arena_.begin(room_for(work_.pieces) + room_for(work_.rows) + room_for(work_.visible) +
                  room_for(work_.wide.tiles) + room_for(work_.wide.cta_tiles) +
                  room_for(work_.narrow.tiles) + room_for(work_.narrow.cta_tiles) +
-                 room_for(work_.tile_parts) +
-                 room_for(work_.combine_rows) + room_for(work_.places));
+                 room_for(work_.tile_parts) + room_for(work_.combine_rows) +
+                 room_for(work_.places));
     view_.pieces = put(arena_, work_.pieces);
     view_.rows = put(arena_, work_.rows);
     view_.visible = put(arena_, work_.visible);

