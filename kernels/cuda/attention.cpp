@@ -15,7 +15,7 @@ void launch_hopper(AttentionView view, DeviceAttentionPlan const& plan, StreamVi
     if (work.num_blocks == 0) {
         return;
     }
-    CUtensorMap const pool = pool_tensor_map(view, kHopperTileSlots, work.num_blocks);
+    CUtensorMap const pool = pool_tensor_map(view, kHopperTileSlots, plan.mapped_blocks());
     view.tiles = plan.wide_tiles();
     view.cta_tiles = plan.wide_ctas();
     launch_attention_hopper(view, std::ssize(work.wide.cta_tiles) - 1, pool, stream);

@@ -29,6 +29,7 @@ class DeviceAttentionPlan final : public AttentionPlan {
     DeviceAttentionPlan(ExecContext const& exec, AttentionWork::Shape const& shape);
 
     void prepare(std::int64_t num_rows, std::span<AttentionItem const> items) override;
+    void append_launch_key(std::vector<std::uint64_t>& key) const override;
 
     [[nodiscard]] AttentionKernel kernel() const { return choice_.kernel; }
     /// The list's pointers and sizes; pool, queries and results are the call's.
@@ -39,6 +40,8 @@ class DeviceAttentionPlan final : public AttentionPlan {
     [[nodiscard]] AttentionTile const* narrow_tiles() const { return narrow_tiles_; }
     [[nodiscard]] std::int32_t const* narrow_ctas() const { return narrow_ctas_; }
     [[nodiscard]] std::int64_t num_rows() const { return num_rows_; }
+    /// Of the pool, as many as its tensor map covers: rounded up, so that it stays equal while a sequence grows.
+    [[nodiscard]] std::int64_t mapped_blocks() const;
     /// f32 partial results of all parts, their rows and LSE.
     [[nodiscard]] std::int64_t scratch_bytes() const;
 

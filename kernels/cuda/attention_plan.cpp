@@ -99,6 +99,32 @@ void DeviceAttentionPlan::prepare(std::int64_t num_rows, std::span<AttentionItem
     arena_.end();
 }
 
+// Sizes of arrays are left out where their pointers tell them apart or kernels read them from the arrays.
+void DeviceAttentionPlan::append_launch_key(std::vector<std::uint64_t>& key) const {
+    for (void const* const pointer :
+         {static_cast<void const*>(view_.pieces), static_cast<void const*>(view_.rows),
+          static_cast<void const*>(view_.visible), static_cast<void const*>(view_.parts),
+          static_cast<void const*>(view_.combine_rows), static_cast<void const*>(view_.places),
+          static_cast<void const*>(wide_tiles_), static_cast<void const*>(wide_ctas_),
+          static_cast<void const*>(narrow_tiles_), static_cast<void const*>(narrow_ctas_),
+          static_cast<void const*>(scratch_bytes() > 0 ? gpu_->scratch(scratch_bytes())
+                                                       : nullptr)}) {
+        key.push_back(reinterpret_cast<std::uint64_t>(pointer));
+    }
+    for (auto const count : {num_rows_, static_cast<std::int64_t>(work_.wide.tiles.size()),
+                             static_cast<std::int64_t>(work_.wide.cta_tiles.size()),
+                             static_cast<std::int64_t>(work_.narrow.cta_tiles.size()),
+                             static_cast<std::int64_t>(work_.combine_rows.size()),
+                             work_.partial_rows, mapped_blocks()}) {
+        key.push_back(static_cast<std::uint64_t>(count));
+    }
+}
+
+std::int64_t DeviceAttentionPlan::mapped_blocks() const {
+    constexpr std::int64_t kStep = 4096;
+    return ceil_div(work_.num_blocks, kStep) * kStep;
+}
+
 std::int64_t DeviceAttentionPlan::scratch_bytes() const {
     return work_.partial_rows * (view_.value_dim + 1) * std::int64_t{sizeof(float)};
 }
