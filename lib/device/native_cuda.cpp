@@ -37,7 +37,16 @@ void select_gpu(int ordinal) { LH_CUDA(cudaSetDevice(ordinal)); }
 
 void* allocate(std::int64_t bytes) {
     void* memory = nullptr;
-    LH_CUDA(cudaMalloc(&memory, size(bytes)));
+    if (cudaMalloc(&memory, size(bytes)) == cudaErrorMemoryAllocation) {
+        static_cast<void>(cudaGetLastError());
+        FreeMemory const left = free_memory();
+        throw OutOfDeviceMemory(fmt::format(
+            "the GPU has no room for {} MiB more ({} of {} MiB are free): too many ranks or "
+            "another "
+            "program on it; free it, use more GPUs (--tp, --spp), or lower --kv-memory or --chunk",
+            bytes >> 20, left.free >> 20, left.total >> 20));
+    }
+    LH_CUDA(cudaGetLastError());
     return memory;
 }
 

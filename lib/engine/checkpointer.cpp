@@ -155,7 +155,7 @@ void Checkpointer::save(schedule::Sequence const& sequence, std::int64_t block, 
     if (copy.data.bytes() == 0) {
         copy.data = device::PinnedBuffer(kv_.gpu(), block_bytes_);
     }
-    kv_.save_block(pool_block, slots, copy.data.span());
+    kv_.begin_save(pool_block, slots, copy.data.span());
     open.copies.push_back(std::move(copy));
     ++open_blocks_;
     copied_bytes_ += block_bytes_;
@@ -189,7 +189,12 @@ void Checkpointer::close_largest() {
 
 void Checkpointer::submit(OpenSegment& open) {
     open_blocks_ -= static_cast<std::int64_t>(open.copies.size());
-    writer_->submit({open.number, ledger_.name(open.number), std::move(open.copies)});
+    WriteTask task{open.number, ledger_.name(open.number), std::move(open.copies), nullptr};
+    if (kv_.gpu() != nullptr) {
+        task.copied = std::make_unique<device::Event>();
+        task.copied->record(kv_.gpu()->stream());
+    }
+    writer_->submit(std::move(task));
 }
 
 void Checkpointer::begin_epoch(schedule::StepPlan const& plan,

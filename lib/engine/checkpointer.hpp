@@ -2,6 +2,7 @@
 
 #include "base/block_key.hpp"
 #include "device/buffer.hpp"
+#include "device/gpu.hpp"
 #include "io/kv_segment.hpp"
 #include "schedule/chunk_scheduler.hpp"
 #include "schedule/step_plan.hpp"
@@ -77,6 +78,7 @@ class Checkpointer {
         SegmentLedger::Number segment = 0;
         std::string name;
         std::vector<Copy> copies;
+        std::unique_ptr<device::Event> copied;  // of a GPU, which may still be filling them
     };
     struct WriteDone {
         SegmentLedger::Number segment = 0;

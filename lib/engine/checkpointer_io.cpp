@@ -16,8 +16,13 @@ namespace longhaul::engine {
 Checkpointer::WriteDone Checkpointer::write(WriteTask task) const {
     WriteDone done;
     done.segment = task.segment;
+    if (task.copied) {
+        kv_.gpu()->select();
+        task.copied->wait();
+    }
     std::vector<io::KvSegmentBlock> blocks;
     for (Copy const& copy : task.copies) {
+        kv_.end_save(copy.block.slots, copy.data.span());
         blocks.push_back(copy.block);
     }
     std::vector<std::span<std::byte const>> data;

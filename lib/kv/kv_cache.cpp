@@ -69,22 +69,28 @@ void KvCache::scrub(std::int64_t pool_block) {
     }
 }
 
-void KvCache::save_block(std::int64_t pool_block, std::int64_t num_slots,
+void KvCache::begin_save(std::int64_t pool_block, std::int64_t num_slots,
                          std::span<std::byte> out) {
     LH_EXPECT(std::ssize(out) == num_layers_ * canonical_bytes(layout_));
     if (gpu_ != nullptr) {
         copy_tiles(pool_block, out.data(), false, gpu_->stream());
-        gpu_->synchronize();
+        return;
     }
     for (std::int64_t layer = 0; layer < num_layers_; ++layer) {
-        auto const part = out.subspan(static_cast<std::size_t>(layer * canonical_bytes(layout_)),
-                                      static_cast<std::size_t>(canonical_bytes(layout_)));
-        if (gpu_ != nullptr) {
-            clear_slots(layout_, num_slots, part);
-        } else {
-            unpack_block(layout_, layer_pool(layer) + pool_block * layout_.block_bytes(), num_slots,
-                         part);
-        }
+        unpack_block(layout_, layer_pool(layer) + pool_block * layout_.block_bytes(), num_slots,
+                     out.subspan(static_cast<std::size_t>(layer * canonical_bytes(layout_)),
+                                 static_cast<std::size_t>(canonical_bytes(layout_))));
+    }
+}
+
+void KvCache::end_save(std::int64_t num_slots, std::span<std::byte> out) const {
+    if (gpu_ == nullptr || num_slots == layout_.block_slots) {
+        return;
+    }
+    for (std::int64_t layer = 0; layer < num_layers_; ++layer) {
+        clear_slots(layout_, num_slots,
+                    out.subspan(static_cast<std::size_t>(layer * canonical_bytes(layout_)),
+                                static_cast<std::size_t>(canonical_bytes(layout_))));
     }
 }
 

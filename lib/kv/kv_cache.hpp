@@ -34,8 +34,10 @@ class KvCache {
     void scrub(std::int64_t pool_block);
 
     /// One block of all layers in canonical form (kv/block_copy.hpp), layer after layer: what a checkpoint holds. Slots from
-    /// `num_slots` on are zeros. `out` is filled when it returns; pinned memory is fastest. Called by the engine's thread.
-    void save_block(std::int64_t pool_block, std::int64_t num_slots, std::span<std::byte> out);
+    /// `num_slots` on are zeros. Called by the engine's thread; on a GPU only queued, in the order of gpu()->stream(): `out` is
+    /// pinned memory, and whoever reads it first waits for that stream and calls end_save, in any thread.
+    void begin_save(std::int64_t pool_block, std::int64_t num_slots, std::span<std::byte> out);
+    void end_save(std::int64_t num_slots, std::span<std::byte> out) const;
     /// The inverse, all slots. On a GPU in the order of `stream`, which belongs to the caller and is waited for.
     void load_block(std::int64_t pool_block, std::span<std::byte const> canonical,
                     StreamView stream = {});
