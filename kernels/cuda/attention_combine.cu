@@ -13,7 +13,7 @@ namespace {
 constexpr int kWarps = 8;
 constexpr int kMaxDimsOfLane = 256 / 32;
 /// From so many results on a warp each fills the GPU; below, the warps of a CTA share the parts of one.
-constexpr std::int64_t kManyResults = 8192;
+constexpr std::int64_t kManyResults = 1024;
 
 /// The parts of one row and head in one chain.
 struct Parts {

@@ -44,15 +44,25 @@ __device__ inline TileMask tile_mask(KvPiece const& piece, std::int64_t min_visi
     return {hides || part ? 1 : 0, piece.lo, piece.hi, piece.masked, piece.first_slot};
 }
 
+/// Bits 15 and 31 of the result, or of an OR of several: a pair of bf16 that are not finite, whose exponents are all ones.
+__device__ inline std::uint32_t not_finite(std::uint32_t pair) {
+    return (pair & 0x7F807F80U) + 0x00800080U;
+}
+__device__ inline std::uint32_t not_finite(uint4 const& data) {
+    return not_finite(data.x) | not_finite(data.y) | not_finite(data.z) | not_finite(data.w);
+}
+inline constexpr std::uint32_t kNotFinite = 0x80008000U;
+
 /// Zeroes what is not finite among eight bf16; whether there was any.
 __device__ inline bool drop_not_finite(uint4& data) {
-    std::uint32_t any = 0;
-    for (std::uint32_t* pair : {&data.x, &data.y, &data.z, &data.w}) {
-        std::uint32_t const bad = __vcmpeq2(*pair & 0x7F807F80U, 0x7F807F80U);
-        *pair &= ~bad;
-        any |= bad;
+    if ((not_finite(data) & kNotFinite) == 0) {
+        return false;
     }
-    return any != 0;
+    for (std::uint32_t* pair : {&data.x, &data.y, &data.z, &data.w}) {
+        std::uint32_t const bad = not_finite(*pair);
+        *pair &= ((bad & 0x8000U) != 0 ? 0U : 0xFFFFU) | ((bad >> 31) != 0 ? 0U : 0xFFFF0000U);
+    }
+    return true;
 }
 
 /// A row's reference for the exponents stays until a score exceeds it by this much (in log2): then nearly no tile after the

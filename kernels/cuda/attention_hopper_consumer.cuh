@@ -48,7 +48,7 @@ class HopperConsumer {
     __device__ int first_row() const { return warp() * 16 + lane() / 4; }
 
     /// One stream of KV tiles over all tiles of the list: the first scores of the next one are computed beside the last values
-    /// of the one before, whose results are stored in between.
+    /// of the one before, whose results are stored in between. Masked KV tiles leave the inner loop, whose code is short so.
     __device__ void attend(std::int32_t tile, std::int32_t end) {
         float scores[kScores];
         float values[kValues];
@@ -58,23 +58,36 @@ class HopperConsumer {
         std::int32_t left = view_.tiles[tile].num_kv_tiles - 1;
         wait_for_queries();
         bool masked = wait_for_keys();
-        products_fence();
-        multiply_keys(scores);
-        products_commit();
-        products_wait<0>();
-        hold(scores);
-        release(&shared_.keys_empty[use_ % kStages]);
-        softmax(scores, masked, rows);
+        first_scores(scores);
+        softmax_masked(scores, masked, rows);
         pack(scores, weights);
+        settle(masked, rows);
         for (;;) {
-            for (; left > 0; --left) {
-                masked = begin_step(scores, weights, values);
-                bool const moved = softmax(scores, masked, rows);
-                end_step(rows, values);
-                if (moved) [[unlikely]] {
-                    rescale(rows, values);
+            while (left > 0) {
+                masked = next_keys();
+                while (!masked) {
+                    begin_step(scores, weights, values);
+                    bool const moved = softmax(scores, rows);
+                    end_step(rows, values);
+                    if (moved) {
+                        rescale(rows, values);
+                    }
+                    pack(scores, weights);
+                    if (--left == 0) {
+                        break;
+                    }
+                    masked = next_keys();
                 }
+                if (left == 0) {
+                    break;
+                }
+                begin_step(scores, weights, values);
+                softmax_masked(scores, true, rows);
+                end_step(rows, values);
+                rescale(rows, values);
                 pack(scores, weights);
+                settle(true, rows);
+                --left;
             }
             if (tile + 1 == end) {
                 break;
@@ -83,14 +96,16 @@ class HopperConsumer {
             ++tiles_;
             left = view_.tiles[tile + 1].num_kv_tiles - 1;
             wait_for_queries();
-            masked = begin_step(scores, weights, values);
+            masked = next_keys();
+            begin_step(scores, weights, values);
             RowStates const before = rows;
             rows = nothing_seen();
-            softmax(scores, masked, rows);
+            softmax_masked(scores, masked, rows);
             end_step(rows, values);
             store(view_.tiles[tile], before, values);
             clear(values);
             pack(scores, weights);
+            settle(masked, rows);
             ++tile;
         }
         barrier_wait(&shared_.values_full[use_ % kStages], full_parity(use_));
@@ -102,12 +117,24 @@ class HopperConsumer {
         store(view_.tiles[tile], rows, values);
     }
 
-    /// Scores of the next KV tile under way to their end, values of the one before still under way; whether the next is masked.
-    __device__ bool begin_step(float (&scores)[kScores],
+    __device__ void first_scores(float (&scores)[kScores]) {
+        products_fence();
+        multiply_keys(scores);
+        products_commit();
+        products_wait<0>();
+        hold(scores);
+        release(&shared_.keys_empty[use_ % kStages]);
+    }
+
+    __device__ bool next_keys() {
+        ++use_;
+        return wait_for_keys();
+    }
+
+    /// Scores of the KV tile whose keys are there come to their end, values of the one before are still under way.
+    __device__ void begin_step(float (&scores)[kScores],
                                std::uint32_t const (&weights)[kScores / 2],
                                float (&values)[kValues]) {
-        ++use_;
-        bool const masked = wait_for_keys();
         named_sync<2 * kGroupThreads>(turn_of(group_));
         products_fence();
         multiply_keys(scores);
@@ -120,7 +147,6 @@ class HopperConsumer {
         products_wait<1>();
         hold(scores);
         release(&shared_.keys_empty[use_ % kStages]);
-        return masked;
     }
 
     __device__ void end_step(RowStates const& rows, float (&values)[kValues]) {
@@ -152,6 +178,7 @@ class HopperConsumer {
     }
 
     __device__ void release(Barrier* barrier) {
+        __syncwarp();
         if (lane() == 0) {
             barrier_arrive(barrier);
         }
@@ -183,18 +210,15 @@ class HopperConsumer {
     }
 
     /// Scores become weights; true: some row's reference moved, and values so far must be rescaled by rows.keep.
-    __device__ bool softmax(float (&scores)[kScores], bool masked, RowStates& rows) {
-        if (masked) [[unlikely]] {
-            mask(scores);
-        }
-        float largest[2] = {-INFINITY, -INFINITY};
+    __device__ bool softmax(float (&scores)[kScores], RowStates& rows) {
+        float largest[2] = {scores[0], scores[2]};
 #pragma unroll
-        for (int i = 0; i < kScores; ++i) {
+        for (int i = 1; i < kScores; ++i) {
             largest[i / 2 % 2] = fmaxf(largest[i / 2 % 2], scores[i]);
         }
         bool const moved =
             __any_sync(~0U, largest[0] > rows.limits[0] || largest[1] > rows.limits[1]);
-        if (moved) [[unlikely]] {
+        if (moved) {
             move_references(largest, rows);
         }
 #pragma unroll
@@ -203,6 +227,15 @@ class HopperConsumer {
             rows.sums[i / 2 % 2] += scores[i];
         }
         return moved;
+    }
+
+    /// The same where slots may be hidden; rows.keep is to be applied in any case.
+    __device__ void softmax_masked(float (&scores)[kScores], bool masked, RowStates& rows) {
+        if (masked) {
+            mask(scores);
+        }
+        rows.keep[0] = rows.keep[1] = 1.0F;
+        softmax(scores, rows);
     }
 
     /// Each row decides by its own scores: the vote before may only skip this, or a row's bits would depend on others.
@@ -226,12 +259,6 @@ class HopperConsumer {
 
     __device__ void mask(float (&scores)[kScores]) {
         TileMask const& mask = shared_.masks[use_ % kMasks];
-        barrier_wait(&shared_.values_clean[masked_ % 2], masked_ / 2 & 1);
-        BadValues const& bad = shared_.bad[masked_ % 2];
-        ++masked_;
-        if ((bad.any[0] | bad.any[1] | bad.any[2]) != 0) [[unlikely]] {
-            show_bad_values(bad, scores);
-        }
         int ends[2];
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
@@ -253,17 +280,33 @@ class HopperConsumer {
         }
     }
 
-    __device__ void show_bad_values(BadValues const& bad, float (&scores)[kScores]) {
-#pragma unroll
-        for (int word = 0; word < kHopperSlots / 32; ++word) {
-            std::uint32_t const slots =
-                bad.slots[0][word] | bad.slots[1][word] | bad.slots[2][word];
-#pragma unroll
-            for (int i = word * 16; i < word * 16 + 16; ++i) {
-                int const slot = i / 4 * 8 % 32 + i % 2 + lane() % 4 * 2;
-                if ((slots >> slot & 1) != 0) {
-                    scores[i] = NAN;
+    /// After a masked KV tile's softmax: its values have been looked through while that was computed.
+    __device__ void settle(bool masked, RowStates& rows) {
+        if (!masked) {
+            return;
+        }
+        barrier_wait(&shared_.values_clean[masked_ % 2], masked_ / 2 & 1);
+        BadValues const& bad = shared_.bad[masked_ % 2];
+        ++masked_;
+        for (int warp = 0; warp < kHelperWarps; ++warp) {
+            for (int word = 0; bad.any[warp] != 0 && word < kHopperSlots / 32; ++word) {
+                for (std::uint32_t slots = bad.slots[warp][word]; slots != 0; slots &= slots - 1) {
+                    spoil(word * 32 + __ffs(static_cast<int>(slots)) - 1, rows);
                 }
+            }
+        }
+    }
+
+    /// Rows that see this slot of the KV tile become NaN.
+    __device__ void spoil(int slot, RowStates& rows) {
+        TileMask const& mask = shared_.masks[use_ % kMasks];
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+            std::int64_t const visible =
+                shared_.visible[tiles_ % 2][group_][first_row() + 8 * half];
+            if (slot >= mask.lo && slot < mask.hi &&
+                (mask.by_visible == 0 || mask.first_slot + slot < visible)) {
+                rows.sums[half] = NAN;
             }
         }
     }

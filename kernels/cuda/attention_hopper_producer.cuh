@@ -106,6 +106,7 @@ class HopperHelper {
 
   private:
     static constexpr int kConsumers = HopperShape<kDim>::kConsumers;
+    static constexpr int kValueChunks = kHopperSlots * kDim / 8;
 
     __device__ int warp() const { return static_cast<int>(threadIdx.x / 32 % 4) - 1; }
     __device__ int lane() const { return static_cast<int>(threadIdx.x % 32); }
@@ -143,36 +144,40 @@ class HopperHelper {
     }
 
     /// A weight of zero times a value that is not finite is NaN: such values of a masked tile would reach rows that do not
-    /// see their slot. They become zero here; the rows that do see the slot get NaN by its score.
+    /// see their slot. They become zero here, and consumers give NaN to the rows that do see it.
     /// Consumers wait for each scan before they give the values back, so that no request is overtaken.
     __device__ void scan_values(HelperRequest const& request) {
         barrier_wait(&shared_.values_full[request.scan], request.parity);
-        scan(shared_.values[request.scan], shared_.bad[scans_ % 2]);
+        auto* chunks = reinterpret_cast<uint4*>(shared_.values[request.scan]);
+        std::uint32_t found = 0;
+#pragma unroll 4
+        for (int i = warp() * 32 + lane(); i < kValueChunks; i += kHelperWarps * 32) {
+            found |= not_finite(chunks[i]);
+        }
+        bool const any = __any_sync(~0U, (found & kNotFinite) != 0);
+        BadValues& bad = shared_.bad[scans_ % 2];
+        if (any) {
+            drop_values(chunks, bad);
+        }
         if (lane() == 0) {
+            bad.any[warp()] = any ? 1 : 0;
             barrier_arrive(&shared_.values_clean[scans_ % 2]);
         }
         ++scans_;
     }
 
-    __device__ void scan(__nv_bfloat16* values, BadValues& bad) {
+    __device__ void drop_values(uint4* chunks, BadValues& bad) {
         if (lane() < kHopperSlots / 32) {
             bad.slots[warp()][lane()] = 0;
         }
         __syncwarp();
-        bool any = false;
-        auto* chunks = reinterpret_cast<uint4*>(values);
-        for (int i = warp() * 32 + lane(); i < kHopperSlots * kDim / 8; i += kHelperWarps * 32) {
+        for (int i = warp() * 32 + lane(); i < kValueChunks; i += kHelperWarps * 32) {
             uint4 chunk = chunks[i];
             if (drop_not_finite(chunk)) {
-                any = true;
                 chunks[i] = chunk;
                 int const slot = i / 8 % kHopperSlots;  // rows of 8 chunks, [dim / 64][slot]
                 atomicOr(&bad.slots[warp()][slot / 32], 1U << slot % 32);
             }
-        }
-        any = __any_sync(~0U, any);
-        if (lane() == 0) {
-            bad.any[warp()] = any ? 1 : 0;
         }
         fence_for_async();
         __syncwarp();
