@@ -21,11 +21,11 @@ __device__ void init_barriers(HopperShared<kDim>& shared) {
             barrier_init(&shared.values_full[stage], 1);
             barrier_init(&shared.values_empty[stage], kConsumerWarps);
         }
-        barrier_init(&shared.values_clean[0], kHelperWarps);
-        barrier_init(&shared.values_clean[1], kHelperWarps);
+        barrier_init(&shared.values_clean[0], kHelperWarps * 32);
+        barrier_init(&shared.values_clean[1], kHelperWarps * 32);
         for (int buffer = 0; buffer < 2; ++buffer) {
-            barrier_init(&shared.queries_full[buffer], kHelperWarps);
-            barrier_init(&shared.queries_empty[buffer], kConsumerWarps);
+            barrier_init(&shared.queries_full[buffer], kHelperWarps * 32);
+            barrier_init(&shared.queries_empty[buffer], kConsumerWarps * 32);
         }
         for (Barrier& requested : shared.requested) {
             barrier_init(&requested, 1);

@@ -92,7 +92,7 @@ class HopperConsumer {
             if (tile + 1 == end) {
                 break;
             }
-            release(&shared_.queries_empty[tiles_ % 2]);
+            barrier_arrive(&shared_.queries_empty[tiles_ % 2]);
             ++tiles_;
             left = view_.tiles[tile + 1].num_kv_tiles - 1;
             wait_for_queries();

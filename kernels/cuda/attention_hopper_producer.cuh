@@ -136,10 +136,7 @@ class HopperHelper {
             }
         }
         fence_for_async();
-        __syncwarp();
-        if (lane() == 0) {
-            barrier_arrive(&shared_.queries_full[buffer]);
-        }
+        barrier_arrive(&shared_.queries_full[buffer]);
         ++loads_;
     }
 
@@ -161,8 +158,8 @@ class HopperHelper {
         }
         if (lane() == 0) {
             bad.any[warp()] = any ? 1 : 0;
-            barrier_arrive(&shared_.values_clean[scans_ % 2]);
         }
+        barrier_arrive(&shared_.values_clean[scans_ % 2]);
         ++scans_;
     }
 

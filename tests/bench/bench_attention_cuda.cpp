@@ -1,6 +1,6 @@
 // How fast does the GPU attend? Prefill in TFLOP/s, decode in TB/s of keys and values.
-//   bench_attention_cuda [--long] [--only TEXT]
-// One line a shape: burst is the median of single calls on a rested GPU; sustained is calls back to back for a second, when
+//   bench_attention_cuda [--long] [--fixed] [--only TEXT]
+// --fixed cuts KV as a deterministic run does. One line a shape: burst is the median of single calls on a rested GPU; sustained is calls back to back for a second, when
 // the power limit sets the clock. The two are never to be compared with each other.
 
 #include "base/bfloat16.hpp"
@@ -62,11 +62,11 @@ device::Buffer noise(device::Gpu& gpu, std::int64_t elements) {
 /// Pool, queries, results and work list of a case.
 class Run {
   public:
-    Run(device::Gpu& gpu, Case const& at)
+    Run(device::Gpu& gpu, Case const& at, bool fixed_splits)
         : exec_{Backend::cuda, detect_isa(), 1, &gpu},
           layout_{DType::bf16,  128,          at.shape.num_kv_heads,
                   at.shape.dim, at.shape.dim, KvPacking::rows},
-          work_(exec_, {layout_, at.shape.num_heads, false}) {
+          work_(exec_, {layout_, at.shape.num_heads, fixed_splits}) {
         auto const sequences = std::ssize(at.history);
         args_.num_rows = at.rows * sequences;
         rows_.resize(args_.num_rows);
@@ -151,8 +151,8 @@ class Run {
     device::Buffer lse_;
 };
 
-void measure(device::Gpu& gpu, Case const& at) {
-    Run run(gpu, at);
+void measure(device::Gpu& gpu, Case const& at, bool fixed_splits) {
+    Run run(gpu, at, fixed_splits);
     double const estimate = run.seconds(2);
     std::this_thread::sleep_for(std::chrono::milliseconds(300));
     run.seconds(2);
@@ -209,10 +209,12 @@ std::vector<Case> cases(bool with_long) {
 
 int run(std::span<char*> arguments) {
     bool with_long = false;
+    bool fixed_splits = false;
     std::string only;
     for (std::size_t i = 1; i < arguments.size(); ++i) {
         std::string_view const argument = arguments[i];
         with_long = with_long || argument == "--long";
+        fixed_splits = fixed_splits || argument == "--fixed";
         if (argument == "--only" && i + 1 < arguments.size()) {
             only = arguments[i + 1];
         }
@@ -225,7 +227,7 @@ int run(std::span<char*> arguments) {
     fmt::print("{}\n", gpu.info().name);
     for (Case const& at : cases(with_long)) {
         if (at.name.find(only) != std::string::npos) {
-            measure(gpu, at);
+            measure(gpu, at, fixed_splits);
         }
     }
     return 0;
