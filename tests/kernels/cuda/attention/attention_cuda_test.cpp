@@ -123,6 +123,44 @@ TEST_P(AttentionCuda, TakesPoolsBeyondFourGigabytes) {
     expect_close(attention, result, expected);
 }
 
+TEST_P(AttentionCuda, PreparesTheNextStepWhileThisOneIsQueued) {
+    // One plan, steps of different sizes, all queued before the first result is looked at.
+    AttentionCase const attention = random_attention(range(), 101);
+    AttentionArgs call = attention.args();
+    call.layout.packing = KvPacking::rows;
+    AttentionWork work(exec(), {call.layout, call.num_heads, false});
+    std::vector<std::byte> const packed = attention.pool_in_rows();
+    device::Buffer const pool = device::make_buffer(test_gpu(), std::span(packed));
+    device::Buffer const queries = device::make_buffer(test_gpu(), attention.queries());
+    call.pool = pool.data();
+    call.queries = queries.data();
+    call.work = &work;
+    AttentionResult const expected = attention.run_reference();
+    std::vector<AttentionItem> const items(attention.items().begin(), attention.items().end());
+    std::vector<device::Buffer> out;
+    std::vector<device::Buffer> lse;
+    for (int step = 0; step < 12; ++step) {
+        out.emplace_back(test_gpu(), std::ssize(expected.out) * 4);
+        lse.emplace_back(test_gpu(), std::ssize(expected.lse) * 4);
+        // Every other step has no items: its rows are zeros.
+        call.items = step % 2 == 0 ? std::span(items) : std::span<AttentionItem const>();
+        call.out = out.back().as<float>();
+        call.lse = lse.back().as<float>();
+        work.prepare(call.num_rows, call.items);
+        kernels::attention(exec(), call);
+    }
+    for (int step = 0; step < 12; ++step) {
+        AttentionResult result = expected;
+        device::download(test_gpu(), result.out.data(), out[step].data(), out[step].bytes());
+        device::download(test_gpu(), result.lse.data(), lse[step].data(), lse[step].bytes());
+        if (step % 2 == 0) {
+            expect_close(attention, result, expected);
+        } else {
+            EXPECT_EQ(result.out, std::vector<float>(expected.out.size(), 0.0F)) << step;
+        }
+    }
+}
+
 std::string level_name(Level const& level) {
     return std::string(dtype_name(std::get<0>(level))) + "_block" +
            std::to_string(std::get<1>(level)) + "_dim" + std::to_string(std::get<2>(level));
