@@ -116,6 +116,17 @@ void copy(Gpu const* gpu, void* to, void const* from, std::int64_t bytes) {
     }
 }
 
+void copy(void* to, void const* from, std::int64_t bytes, StreamView stream) {
+    if (bytes == 0) {
+        return;
+    }
+    if (stream.native != nullptr) {
+        native::copy(to, from, bytes, stream);
+    } else {
+        std::memcpy(to, from, static_cast<std::size_t>(bytes));
+    }
+}
+
 void copy_box(BoxCopy const& box, StreamView stream) {
     native::copy_box(box.to, {box.to_row, box.to_plane}, box.from, {box.from_row, box.from_plane},
                      {box.width, box.height, box.depth}, stream);

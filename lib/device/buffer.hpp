@@ -70,6 +70,8 @@ void upload(Gpu const* gpu, void* to, void const* from, std::int64_t bytes);
 void download(Gpu const* gpu, void* to, void const* from, std::int64_t bytes);
 /// Within the backend's memory.
 void copy(Gpu const* gpu, void* to, void const* from, std::int64_t bytes);
+/// Ordered in any stream of the calling thread's GPU; without a stream a plain copy.
+void copy(void* to, void const* from, std::int64_t bytes, StreamView stream);
 void fill_zero(Gpu const* gpu, void* memory, std::int64_t bytes);
 
 /// A three-dimensional copy in any direction, ordered in `stream` of the calling thread's GPU: `depth` planes of `height` rows

@@ -75,4 +75,7 @@ void Event::hold_back(StreamView stream) const {
     }
 }
 
+bool is_capturing(StreamView stream) { return native::is_capturing(stream); }
+void ignore_captures_of_other_threads() { native::ignore_captures_of_other_threads(); }
+
 }  // namespace longhaul::device

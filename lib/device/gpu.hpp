@@ -79,4 +79,9 @@ class Event {
     bool recorded_ = false;
 };
 
+/// Whether what is enqueued in `stream` now goes into a graph instead of to the GPU.
+[[nodiscard]] bool is_capturing(StreamView stream);
+/// For a thread that only watches: without it, a capture in another thread would forbid it to ask after an event.
+void ignore_captures_of_other_threads();
+
 }  // namespace longhaul::device

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -11,6 +12,8 @@ struct GpuInfo {
     std::int64_t memory_bytes = 0;
     int multiprocessors = 0;
     int capability = 0;  ///< 90 for sm_90
+    std::array<std::uint8_t, 16>
+        uuid{};  ///< the same in every process that sees this GPU, and no other GPU's
 };
 
 /// Whether this build has the CUDA toolkit in it.

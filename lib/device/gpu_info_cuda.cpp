@@ -4,7 +4,19 @@
 
 #include <cuda_runtime_api.h>
 
+#include <cstring>
+
 namespace longhaul::device {
+namespace {
+
+std::array<std::uint8_t, 16> uuid_of(cudaDeviceProp const& properties) {
+    std::array<std::uint8_t, 16> uuid{};
+    static_assert(sizeof(properties.uuid) == sizeof(uuid));
+    std::memcpy(uuid.data(), &properties.uuid, sizeof(uuid));
+    return uuid;
+}
+
+}  // namespace
 
 std::vector<GpuInfo> list_gpus() {
     std::vector<GpuInfo> gpus;
@@ -17,7 +29,7 @@ std::vector<GpuInfo> list_gpus() {
         if (cudaGetDeviceProperties(&properties, device) == cudaSuccess) {
             gpus.push_back({properties.name, checked_cast<std::int64_t>(properties.totalGlobalMem),
                             properties.multiProcessorCount,
-                            properties.major * 10 + properties.minor});
+                            properties.major * 10 + properties.minor, uuid_of(properties)});
         }
     }
     return gpus;

@@ -54,5 +54,11 @@ struct Strides {
 void copy_box(void* to, Strides to_strides, void const* from, Strides from_strides, Box box,
               StreamView stream);
 void fill_zero(void* memory, std::int64_t bytes, StreamView stream);
+/// See device/sum_rows.hpp; `count` is positive.
+void sum_rows(float const* rows, std::int64_t stride, int num_rows, float* out, std::int64_t count,
+              StreamView stream);
+
+[[nodiscard]] bool is_capturing(StreamView stream);
+void ignore_captures_of_other_threads();
 
 }  // namespace longhaul::device::native

@@ -161,5 +161,16 @@ void fill_zero(void* memory, std::int64_t bytes, StreamView stream) {
     LH_CUDA(cudaMemsetAsync(memory, 0, size(bytes), cuda(stream)));
 }
 
+bool is_capturing(StreamView stream) {
+    cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+    LH_CUDA(cudaStreamIsCapturing(cuda(stream), &status));
+    return status != cudaStreamCaptureStatusNone;
+}
+
+void ignore_captures_of_other_threads() {
+    cudaStreamCaptureMode mode = cudaStreamCaptureModeThreadLocal;
+    LH_CUDA(cudaThreadExchangeStreamCaptureMode(&mode));
+}
+
 }  // namespace native
 }  // namespace longhaul::device

@@ -39,5 +39,11 @@ void copy_box(void* /*to*/, Strides /*to_strides*/, void const* /*from*/, Stride
     refuse();
 }
 void fill_zero(void* /*memory*/, std::int64_t /*bytes*/, StreamView /*stream*/) { refuse(); }
+void sum_rows(float const* /*rows*/, std::int64_t /*stride*/, int /*num_rows*/, float* /*out*/,
+              std::int64_t /*count*/, StreamView /*stream*/) {
+    refuse();
+}
+bool is_capturing(StreamView /*stream*/) { refuse(); }
+void ignore_captures_of_other_threads() { refuse(); }
 
 }  // namespace longhaul::device::native
