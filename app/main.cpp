@@ -2,6 +2,7 @@
 #include "base/log.hpp"
 #include "base/version.hpp"
 #include "device/gpu_info.hpp"
+#include "comm/nccl.hpp"
 #include "io/output_dir_files.hpp"
 #include "kernels/library_version.hpp"
 #include "app/inspect.hpp"
@@ -44,9 +45,10 @@ int dispatch(std::vector<std::string> const& words) {
         return words.empty() ? 2 : 0;
     }
     if (words[0] == "--version") {
-        std::printf("longhaul %s\nbackends: %scpu, reference\noneDNN: %s\nGPU: %s\n",
+        std::printf("longhaul %s\nbackends: %scpu, reference\noneDNN: %s\nNCCL: %s\nGPU: %s\n",
                     longhaul::kVersion, longhaul::device::built_with_cuda() ? "cuda, " : "",
                     longhaul::kernels::onednn_version().c_str(),
+                    longhaul::comm::describe_nccl().c_str(),
                     longhaul::device::describe_gpus().c_str());
         return 0;
     }

@@ -16,7 +16,13 @@ class MpiError : public CommError {
     using CommError::CommError;
 };
 
-/// Another rank failed while this one communicated (loopback; over MPI the job is aborted instead).
+/// NCCL failed: a call, or a transfer between GPUs.
+class NcclError : public CommError {
+  public:
+    using CommError::CommError;
+};
+
+/// Another rank failed while this one communicated (loopback; over MPI the job is aborted instead), or is lost (Watchdog).
 class PeerFailed : public CommError {
   public:
     using CommError::CommError;

@@ -2,6 +2,7 @@
 
 #include "base/checked.hpp"
 #include "base/error.hpp"
+#include "comm/agree.hpp"
 #include "comm/host_staged.hpp"
 
 namespace longhaul::comm {
@@ -33,17 +34,34 @@ ProcessGrid::ProcessGrid(Communicator& world, GridShape const& shape)
               kvp_->rank() == coord_.kvp);
 }
 
-void ProcessGrid::use_gpu(device::Gpu const& gpu) {
+void ProcessGrid::use_gpu(device::Gpu const& gpu, GpuTransport transport) {
+    if (transport == GpuTransport::nccl) {
+        agree_on(world_, [&] { nccl_ = std::make_unique<NcclSession>(gpu); });
+    }
     for (auto* const group : {&pipeline_, &kvp_, &linear_}) {
-        *group = std::make_unique<HostStagedCommunicator>(std::move(*group), gpu);
+        if (nccl_ && (*group)->size() > 1) {
+            agree_on(world_, [&] { *group = nccl_->connect(std::move(*group)); });
+        } else {
+            *group = std::make_unique<HostStagedCommunicator>(std::move(*group), gpu);
+        }
+    }
+}
+
+void ProcessGrid::start_watchdog() {
+    if (nccl_) {
+        nccl_->start_watchdog(replica_->duplicate());
     }
 }
 
 void ProcessGrid::close() {
+    if (nccl_) {
+        nccl_->finish();
+    }
     for (auto* const group : {&service_, &control_, &pipeline_, &kvp_, &tp_, &linear_, &replica_}) {
         (*group)->close();
         group->reset();
     }
+    nccl_.reset();
 }
 
 }  // namespace longhaul::comm

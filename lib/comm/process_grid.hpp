@@ -2,7 +2,9 @@
 
 #include "device/gpu.hpp"
 #include "comm/communicator.hpp"
+#include "comm/gpu_transport.hpp"
 #include "comm/grid_shape.hpp"
+#include "comm/nccl.hpp"
 
 #include <memory>
 
@@ -35,8 +37,12 @@ class ProcessGrid {
     /// thread while its engine uses the others.
     [[nodiscard]] Communicator& service() { return *service_; }
 
-    /// Not collective. From here on linear(), kvp() and pipeline() carry device memory of `gpu`, which outlives them.
-    void use_gpu(device::Gpu const& gpu);
+    /// Collective over the world. From here on linear(), kvp() and pipeline() carry device memory of `gpu`, which outlives
+    /// them. SetupFailed where NCCL cannot be used.
+    void use_gpu(device::Gpu const& gpu, GpuTransport transport);
+    /// Collective over the replica, at the end of the set-up. With NCCL, a lost peer ends the run from here on: a kernel that
+    /// waits for it would not.
+    void start_watchdog();
 
     void close();
 
@@ -44,6 +50,7 @@ class ProcessGrid {
     GridShape shape_;
     GridCoord coord_;
     Communicator& world_;
+    std::unique_ptr<NcclSession> nccl_;  // outlives the groups that it has connected
     std::unique_ptr<Communicator> replica_, linear_, tp_, kvp_, pipeline_, control_, service_;
 };
 

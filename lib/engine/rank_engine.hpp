@@ -34,7 +34,10 @@ class RankEngine {
                                                     schedule::ChunkScheduler const& scheduler);
 
     /// Lets sends advance; called between layers.
-    void progress() { reap_sends(); }
+    void progress() {
+        context_.grid.pipeline().progress();
+        reap_sends();
+    }
 
     /// Waits until everything sent has left.
     void drain();

@@ -69,36 +69,38 @@ void build_grid(RunSetup& setup, comm::Communicator& world, RunOptions const& op
                                             options.chunk);
 }
 
-/// Ranks of this node that share the GPU of the rank `local_rank`.
-int ranks_on_gpu(int local_rank, int local_size, int num_gpus) {
-    int const gpu = local_rank % num_gpus;
-    return (local_size - gpu + num_gpus - 1) / num_gpus;
+std::string describe_transport(RunSetup const& setup, comm::GpuTransportChoice const& choice) {
+    if (setup.grid->world().size() == 1) {
+        return "no other ranks";
+    }
+    return choice.transport == comm::GpuTransport::nccl
+               ? fmt::format("messages between ranks go by NCCL {} ({})",
+                             comm::nccl_status().version, choice.reason)
+               : fmt::format("messages between ranks pass pinned host memory ({}: {})",
+                             setup.grid->world().name(), choice.reason);
 }
 
 /// Every rank takes the GPU of its number on the node; with more ranks than GPUs they share.
 void open_gpu(RunSetup& setup, comm::NodeInfo const& node, RunObserver const& observer) {
-    int num_gpus = 0;
-    comm::agree_on(setup.grid->world(), [&] {
-        num_gpus = std::max(1, static_cast<int>(device::list_gpus().size()));
+    comm::Communicator& world = setup.grid->world();
+    comm::agree_on(world, [&] {
+        int const num_gpus = std::max(1, static_cast<int>(device::list_gpus().size()));
         setup.gpu = std::make_unique<device::Gpu>(node.local_rank % num_gpus);
     });
     setup.exec.gpu = setup.gpu.get();
-    setup.grid->use_gpu(*setup.gpu);
     device::GpuInfo const& info = setup.gpu->info();
-    say(setup.grid->world(), observer,
-        fmt::format("gpu: {}, sm_{}, {} rank{} on it; messages between ranks pass pinned host "
-                    "memory ({})",
-                    info.name, info.capability,
-                    ranks_on_gpu(node.local_rank, node.local_size, num_gpus),
-                    node.local_size > num_gpus ? "s" : "", setup.grid->world().name()));
+    comm::GpuTransportChoice const choice = comm::choose_gpu_transport(
+        world, info, world.size() > 1 ? comm::nccl_status().missing : "");
+    setup.ranks_on_gpu = choice.ranks_on_gpu;
+    say(world, observer,
+        fmt::format("gpu: {}, sm_{}, {} rank{} on it; {}", info.name, info.capability,
+                    choice.ranks_on_gpu, choice.ranks_on_gpu == 1 ? "" : "s",
+                    describe_transport(setup, choice)));
+    setup.grid->use_gpu(*setup.gpu, choice.transport);
 }
 
 MemoryBudget memory_budget(RunSetup const& setup, comm::NodeInfo const& node) {
-    if (setup.gpu) {
-        int const num_gpus = std::max(1, static_cast<int>(device::list_gpus().size()));
-        return gpu_budget(*setup.gpu, ranks_on_gpu(node.local_rank, node.local_size, num_gpus));
-    }
-    return host_budget(node.local_size);
+    return setup.gpu ? gpu_budget(*setup.gpu, setup.ranks_on_gpu) : host_budget(node.local_size);
 }
 
 void load_weights(RunSetup& setup, RunOptions const& options) {
@@ -169,6 +171,7 @@ RunSetup set_up(comm::Communicator& world, comm::NodeInfo const& node, RunOption
             setup.output->write_state(io::RunState::running, "started");
         }
     });
+    setup.grid->start_watchdog();
     return setup;
 }
 

@@ -1,0 +1,200 @@
+#include "comm/nccl_communicator.hpp"
+
+#include "base/error.hpp"
+#include "comm/error.hpp"
+#include "comm/nccl_state.hpp"
+#include "comm/ordered_sum.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <iterator>
+#include <numeric>
+#include <utility>
+
+namespace longhaul::comm {
+namespace {
+
+constexpr auto kSetUpLimit = std::chrono::seconds(60);
+
+cudaStream_t cuda(StreamView stream) { return static_cast<cudaStream_t>(stream.native); }
+
+std::int64_t sum(std::span<std::int64_t const> counts) {
+    return std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
+}
+
+/// What rank 0 tells the others; a rank that cannot make an id must not leave them waiting for it.
+struct Invitation {
+    ncclUniqueId id{};
+    ncclResult_t result = ncclSuccess;
+};
+
+}  // namespace
+
+NcclCommunicator::NcclCommunicator(std::unique_ptr<Communicator> inner, NcclSession::State& session)
+    : inner_(std::move(inner)), session_(session) {
+    try {
+        connect();
+    } catch (NcclError const& error) {
+        throw ValidationError(std::string("the GPUs cannot be connected: ") + error.what());
+    }
+    std::scoped_lock const lock(session_.calls);
+    session_.communicators.push_back(native_);
+}
+
+// Called for the good path too, where close() has left nothing.
+NcclCommunicator::~NcclCommunicator() {
+    std::scoped_lock const lock(session_.calls);
+    std::erase(session_.communicators, native_);
+}
+
+void NcclCommunicator::connect() {
+    Invitation invitation;
+    if (rank() == 0) {
+        invitation.result = session_.nccl.get_unique_id(&invitation.id);
+    }
+    inner_->broadcast(std::as_writable_bytes(std::span(&invitation, 1)), 0);
+    check_nccl(invitation.result, nullptr);
+    ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+    config.blocking = 0;
+    auto const deadline = std::chrono::steady_clock::now() + kSetUpLimit;
+    std::scoped_lock const lock(session_.calls);
+    ncclResult_t const begun =
+        session_.nccl.init_rank(&native_, size(), invitation.id, rank(), &config);
+    check_nccl(begun, nullptr);
+    session_.settle(native_, begun, &deadline);
+}
+
+Request NcclCommunicator::ibroadcast(std::span<std::byte> data, int root, StreamView stream) {
+    if (stream.native == nullptr) {
+        return inner_->ibroadcast(data, root, {});
+    }
+    if (!data.empty()) {
+        session_.enqueue(native_, stream, [&] {
+            return session_.nccl.broadcast(data.data(), data.data(), data.size(), ncclUint8, root,
+                                           native_, cuda(stream));
+        });
+    }
+    return {};
+}
+
+Request NcclCommunicator::iall_gather(std::span<std::byte const> mine, std::span<std::byte> all,
+                                      StreamView stream) {
+    if (stream.native == nullptr) {
+        return inner_->iall_gather(mine, all, {});
+    }
+    LH_EXPECT(std::ssize(all) == std::ssize(mine) * size());
+    if (!mine.empty()) {
+        session_.enqueue(native_, stream, [&] {
+            return session_.nccl.all_gather(mine.data(), all.data(), mine.size(), ncclUint8,
+                                            native_, cuda(stream));
+        });
+    }
+    return {};
+}
+
+Request NcclCommunicator::iall_to_all(std::span<std::byte const> send,
+                                      std::span<std::int64_t const> send_bytes,
+                                      std::span<std::byte> receive,
+                                      std::span<std::int64_t const> receive_bytes,
+                                      StreamView stream) {
+    if (stream.native == nullptr) {
+        return inner_->iall_to_all(send, send_bytes, receive, receive_bytes, {});
+    }
+    LH_EXPECT(std::ssize(send_bytes) == size() && std::ssize(receive_bytes) == size());
+    LH_EXPECT(sum(send_bytes) == std::ssize(send) && sum(receive_bytes) == std::ssize(receive));
+    if (send.empty() && receive.empty()) {
+        return {};
+    }
+    session_.enqueue(native_, stream, [&] {
+        detail::NcclLibrary const& nccl = session_.nccl;
+        check_nccl(nccl.group_start(), native_);
+        std::byte const* from = send.data();
+        std::byte* to = receive.data();
+        for (int peer = 0; peer < size(); ++peer) {
+            auto const i = static_cast<std::size_t>(peer);
+            auto const out = static_cast<std::size_t>(send_bytes[i]);
+            auto const in = static_cast<std::size_t>(receive_bytes[i]);
+            if (out > 0) {
+                check_nccl(nccl.send(from, out, ncclUint8, peer, native_, cuda(stream)), native_);
+            }
+            if (in > 0) {
+                check_nccl(nccl.receive(to, in, ncclUint8, peer, native_, cuda(stream)), native_);
+            }
+            from += out;
+            to += in;
+        }
+        return nccl.group_end();
+    });
+    return {};
+}
+
+Request NcclCommunicator::iall_reduce_sum(std::span<float> data, StreamView stream) {
+    if (stream.native == nullptr) {
+        return inner_->iall_reduce_sum(data, {});
+    }
+    std::int64_t const needed = detail::ordered_sum_scratch(std::ssize(data), size()) *
+                                static_cast<std::int64_t>(sizeof(float));
+    if (needed > scratch_.bytes()) {
+        LH_EXPECT(!device::is_capturing(stream));
+        scratch_ = {};  // waits for the GPU, which may still add in it
+        scratch_ = device::Buffer(&session_.gpu, needed);
+    }
+    detail::ordered_sum(
+        *this, data,
+        {scratch_.as<float>(), static_cast<std::size_t>(scratch_.bytes()) / sizeof(float)}, stream);
+    return {};
+}
+
+Request NcclCommunicator::isend(std::span<std::byte const> data, int destination, int tag,
+                                StreamView stream) {
+    if (stream.native == nullptr) {
+        return inner_->isend(data, destination, tag, {});
+    }
+    if (!data.empty()) {
+        session_.enqueue(native_, stream, [&] {
+            return session_.nccl.send(data.data(), data.size(), ncclUint8, destination, native_,
+                                      cuda(stream));
+        });
+    }
+    return {};
+}
+
+Request NcclCommunicator::irecv(std::span<std::byte> data, int source, int tag, StreamView stream) {
+    if (stream.native == nullptr) {
+        return inner_->irecv(data, source, tag, {});
+    }
+    if (!data.empty()) {
+        session_.enqueue(native_, stream, [&] {
+            return session_.nccl.receive(data.data(), data.size(), ncclUint8, source, native_,
+                                         cuda(stream));
+        });
+    }
+    return {};
+}
+
+void NcclCommunicator::progress() {
+    inner_->progress();
+    session_.mark_now_and_then();
+}
+
+std::unique_ptr<Communicator> NcclCommunicator::split(int color, int key) {
+    auto part = inner_->split(color, key);
+    return part ? std::make_unique<NcclCommunicator>(std::move(part), session_) : nullptr;
+}
+
+std::unique_ptr<Communicator> NcclCommunicator::duplicate() {
+    return std::make_unique<NcclCommunicator>(inner_->duplicate(), session_);
+}
+
+void NcclCommunicator::close() {
+    auto const deadline = std::chrono::steady_clock::now() + kSetUpLimit;
+    {
+        std::scoped_lock const lock(session_.calls);
+        session_.settle(native_, session_.nccl.finalize(native_), &deadline);
+        std::erase(session_.communicators, native_);
+        check_nccl(session_.nccl.destroy(std::exchange(native_, nullptr)), nullptr);
+    }
+    inner_->close();
+}
+
+}  // namespace longhaul::comm

@@ -1,0 +1,77 @@
+#pragma once
+
+#include "device/buffer.hpp"
+#include "comm/communicator.hpp"
+#include "comm/nccl.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+struct ncclComm;
+
+namespace longhaul::comm {
+
+/// Exchanges device memory between GPUs by NCCL, one rank a GPU; control messages, groups and host memory go over the
+/// communicator inside.
+///
+/// Order       Operations with a stream are enqueued in it, and their requests are done at once: the memory must stay valid in
+///             the order of the stream, not of the host (work that is enqueued later may overwrite it). Nothing waits for the
+///             GPU. All streams are of the session's GPU.
+/// Messages    isend and irecv of one pair of ranks meet in the order of their calls, whatever their tags; a send may hold
+///             the stream until its message is received, so two ranks that exchange use all_to_all
+/// Sums        in rank order (ordered_sum.hpp); ncclAllReduce promises none
+/// Graphs      capturable; a sum that is longer than all before it needs memory and must not be captured
+/// Errors      NcclError; a peer that is lost ends the run through the watchdog
+class NcclCommunicator final : public Communicator {
+  public:
+    /// Collective; see NcclSession::connect.
+    NcclCommunicator(std::unique_ptr<Communicator> inner, NcclSession::State& session);
+    /// Without close(), what NCCL holds goes with the process: giving it back could wait for a lost peer.
+    ~NcclCommunicator() override;
+
+    [[nodiscard]] int rank() const override { return inner_->rank(); }
+    [[nodiscard]] int size() const override { return inner_->size(); }
+    [[nodiscard]] std::string name() const override { return "nccl beside " + inner_->name(); }
+    [[nodiscard]] bool capturable() const override { return true; }
+
+    void barrier() override { inner_->barrier(); }
+    void all_reduce(std::span<std::int64_t> data, ReduceOp op) override {
+        inner_->all_reduce(data, op);
+    }
+    [[nodiscard]] Request ibroadcast(std::span<std::byte> data, int root,
+                                     StreamView stream) override;
+    [[nodiscard]] Request iall_gather(std::span<std::byte const> mine, std::span<std::byte> all,
+                                      StreamView stream) override;
+    [[nodiscard]] Request iall_to_all(std::span<std::byte const> send,
+                                      std::span<std::int64_t const> send_bytes,
+                                      std::span<std::byte> receive,
+                                      std::span<std::int64_t const> receive_bytes,
+                                      StreamView stream) override;
+    [[nodiscard]] Request iall_reduce_sum(std::span<float> data, StreamView stream) override;
+    [[nodiscard]] Request isend(std::span<std::byte const> data, int destination, int tag,
+                                StreamView stream) override;
+    [[nodiscard]] Request irecv(std::span<std::byte> data, int source, int tag,
+                                StreamView stream) override;
+    [[nodiscard]] std::optional<Message> try_receive(int source, int tag) override {
+        return inner_->try_receive(source, tag);
+    }
+    [[nodiscard]] Message receive(int source, int tag) override {
+        return inner_->receive(source, tag);
+    }
+    void progress() override;
+    [[nodiscard]] std::unique_ptr<Communicator> split(int color, int key) override;
+    [[nodiscard]] std::unique_ptr<Communicator> duplicate() override;
+    void close() override;
+
+  private:
+    void connect();
+
+    std::unique_ptr<Communicator> inner_;
+    NcclSession::State& session_;
+    ncclComm* native_ = nullptr;
+    device::Buffer scratch_;  // of sums
+};
+
+}  // namespace longhaul::comm
