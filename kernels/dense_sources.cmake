@@ -5,7 +5,7 @@ if(LONGHAUL_ONEDNN)
   set(linear_dnnl cpu/linear_dnnl.cpp)
 endif()
 set(dense_sources
-  linear.cpp linear_bytes.cpp norm.cpp embedding.cpp logits.cpp rows.cpp
+  linear.cpp linear_bytes.cpp norm.cpp embedding.cpp logits.cpp rows.cpp random_fill.cpp
   reference/linear.cpp reference/norm.cpp reference/embedding.cpp reference/logits.cpp
   cpu/linear.cpp ${linear_dnnl} cpu/linear_plain.cpp cpu/linear_avx2.cpp cpu/linear_avx512.cpp cpu/linear_avx512_bf16.cpp
   cpu/norm.cpp cpu/activation_plain.cpp cpu/activation_avx2.cpp cpu/activation_avx512.cpp

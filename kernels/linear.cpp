@@ -6,6 +6,7 @@
 
 #include <sys/mman.h>
 #include <cstring>
+#include <utility>
 
 namespace longhaul::kernels {
 
@@ -44,6 +45,20 @@ LinearWeight LinearWeight::pack(ExecContext const& exec, float const* weight, st
             break;
     }
     return packed;
+}
+
+LinearWeight LinearWeight::adopt(ExecContext const& exec, device::Buffer matrix, std::int64_t n,
+                                 std::int64_t k, DType dtype) {
+    LH_EXPECT(exec.backend == Backend::cuda && n >= 0 && k >= 0);
+    LH_EXPECT(matrix.bytes() == n * k * dtype_bytes(dtype));
+    LinearWeight taken;
+    Impl& impl = *taken.impl_;
+    impl.backend = exec.backend;
+    impl.dtype = dtype;
+    impl.n = n;
+    impl.k = k;
+    impl.device_bytes = std::move(matrix);
+    return taken;
 }
 
 void linear(ExecContext const& exec, void const* a, std::int64_t m, LinearWeight const& weight,

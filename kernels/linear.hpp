@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/types.hpp"
+#include "device/buffer.hpp"
 #include "kernels/exec_context.hpp"
 
 #include <cstdint>
@@ -22,6 +23,10 @@ class LinearWeight {
     /// Packs a row-major f32 matrix in host memory (leading dimension ld >= k), rounded to `dtype`. n or k may be 0 (an empty slice).
     static LinearWeight pack(ExecContext const& exec, float const* weight, std::int64_t n,
                              std::int64_t k, std::int64_t ld, DType dtype);
+
+    /// Takes over a matrix that lies in the GPU's memory already (cuda only): row-major [n, k] of `dtype`, contiguous.
+    static LinearWeight adopt(ExecContext const& exec, device::Buffer matrix, std::int64_t n,
+                              std::int64_t k, DType dtype);
 
     [[nodiscard]] std::int64_t n() const;
     [[nodiscard]] std::int64_t k() const;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "base/random_matrix.hpp"
+#include "base/range.hpp"
 #include "kernels/attention.hpp"
 #include "kernels/embedding_backends.hpp"
 #include "kernels/linear_impl.hpp"
@@ -50,5 +52,7 @@ void linear(ExecContext const& exec, void const* a, std::int64_t m,
 void summarize_logits(ExecContext const& exec, float const* logits, Range vocab,
                       std::span<LogitQuery const> queries, std::span<LogitSummary> summaries);
 void copy_rows(ExecContext const& exec, CopyRowsArgs const& args);
+void fill_random(ExecContext const& exec, RandomMatrix const& matrix, Range rows, Range cols,
+                 void* out, DType dtype);
 
 }  // namespace longhaul::kernels::cuda

@@ -50,5 +50,9 @@ void summarize_logits(ExecContext const& /*exec*/, float const* /*logits*/, Rang
     refuse();
 }
 void copy_rows(ExecContext const& /*exec*/, CopyRowsArgs const& /*args*/) { refuse(); }
+void fill_random(ExecContext const& /*exec*/, RandomMatrix const& /*matrix*/, Range /*rows*/,
+                 Range /*cols*/, void* /*out*/, DType /*dtype*/) {
+    refuse();
+}
 
 }  // namespace longhaul::kernels::cuda
