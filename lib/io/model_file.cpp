@@ -7,6 +7,8 @@
 #include "io/model_file_names.hpp"
 #include "io/weight_file.hpp"
 
+#include <cmath>
+#include <optional>
 #include <set>
 #include <system_error>
 #include <utility>
@@ -21,6 +23,17 @@ std::size_t slot(LayerTensor tensor, std::int64_t layer) {
 constexpr LayerTensor layer_tensor(std::int64_t index) { return static_cast<LayerTensor>(index); }
 constexpr GlobalTensor global_tensor(std::int64_t index) {
     return static_cast<GlobalTensor>(index);
+}
+
+// No matrix: a norm of ones.
+void fill(std::optional<RandomMatrix> const& matrix, Range rows, Range cols, float* out,
+          std::int64_t out_ld) {
+    for (std::int64_t row = rows.begin; row < rows.end; ++row) {
+        for (std::int64_t col = cols.begin; col < cols.end; ++col) {
+            out[(row - rows.begin) * out_ld + col - cols.begin] =
+                matrix ? matrix->at(row, col) : 1.0F;
+        }
+    }
 }
 
 }  // namespace
@@ -61,8 +74,10 @@ ModelFile::ModelFile(std::filesystem::path path, Format format, std::unique_ptr<
       weights_(std::move(weights)),
       config_(std::move(config)),
       tokenizer_(std::move(tokenizer)) {
-    find_tensors();
-    refuse_unknown_tensors();
+    if (weights_ != nullptr) {
+        find_tensors();
+        refuse_unknown_tensors();
+    }
 }
 
 ModelFile::~ModelFile() = default;
@@ -84,6 +99,20 @@ std::unique_ptr<ModelFile> ModelFile::open_gguf(std::filesystem::path const& pat
     TokenizerData tokenizer = gguf_tokenizer(*file);
     return std::unique_ptr<ModelFile>(new ModelFile(path, Format::gguf, std::move(file),
                                                     std::move(config), std::move(tokenizer)));
+}
+
+RandomMatrix ModelFile::random_matrix(std::uint64_t number, TensorShape shape) const {
+    LH_EXPECT(is_random());
+    return make_random_matrix(seed_, number, shape.cols,
+                              1.0 / std::sqrt(static_cast<double>(shape.cols)));
+}
+RandomMatrix ModelFile::random_matrix(LayerTensor tensor, std::int64_t layer) const {
+    return random_matrix(static_cast<std::uint64_t>(kGlobalTensors) + slot(tensor, layer),
+                         expected_shape(config_, tensor));
+}
+RandomMatrix ModelFile::random_matrix(GlobalTensor tensor) const {
+    GlobalTensor const source = has(tensor) ? tensor : GlobalTensor::token_embedding;
+    return random_matrix(static_cast<std::uint64_t>(source), expected_shape(config_, source));
 }
 
 TensorInfo const& ModelFile::require(std::string const& name, TensorShape shape) const {
@@ -158,9 +187,24 @@ void ModelFile::refuse_unknown_tensors() const {
     }
 }
 
-char const* ModelFile::format() const { return format_ == Format::gguf ? "GGUF" : "safetensors"; }
-std::int64_t ModelFile::file_bytes() const { return weights_->file().size(); }
-std::vector<TensorInfo> const& ModelFile::tensors() const { return weights_->tensors(); }
+char const* ModelFile::format() const {
+    switch (format_) {
+        case Format::gguf:
+            return "GGUF";
+        case Format::safetensors:
+            return "safetensors";
+        case Format::random:
+            break;
+    }
+    return "random weights";
+}
+std::int64_t ModelFile::file_bytes() const {
+    return weights_ != nullptr ? weights_->file().size() : 0;
+}
+std::vector<TensorInfo> const& ModelFile::tensors() const {
+    static std::vector<TensorInfo> const none;
+    return weights_ != nullptr ? weights_->tensors() : none;
+}
 
 bool ModelFile::has(LayerTensor /*tensor*/, std::int64_t layer) const {
     return layer >= 0 && layer < config_.num_layers;  // open() refuses a model that lacks one
@@ -170,15 +214,22 @@ bool ModelFile::has(GlobalTensor tensor) const {
 }
 
 TensorInfo const& ModelFile::info(LayerTensor tensor, std::int64_t layer) const {
-    LH_EXPECT(layer >= 0 && layer < config_.num_layers);
+    LH_EXPECT(weights_ != nullptr && layer >= 0 && layer < config_.num_layers);
     return *layer_tensors_[slot(tensor, layer)];
 }
 TensorInfo const& ModelFile::info(GlobalTensor tensor) const {
+    LH_EXPECT(weights_ != nullptr);
     return *global_tensors_[static_cast<std::size_t>(tensor)];
 }
 
 void ModelFile::read(LayerTensor tensor, std::int64_t layer, Range rows, Range cols, float* out,
                      std::int64_t out_ld) const {
+    if (is_random()) {
+        bool const norm = tensor == LayerTensor::attn_norm || tensor == LayerTensor::ffn_norm;
+        fill(norm ? std::nullopt : std::optional(random_matrix(tensor, layer)), rows, cols, out,
+             out_ld);
+        return;
+    }
     TensorInfo const& source = info(tensor, layer);
     bool const permuted =
         format_ == Format::gguf && (tensor == LayerTensor::q || tensor == LayerTensor::k);
@@ -199,6 +250,11 @@ void ModelFile::read(LayerTensor tensor, std::int64_t layer, Range rows, Range c
 
 void ModelFile::read(GlobalTensor tensor, Range rows, Range cols, float* out,
                      std::int64_t out_ld) const {
+    if (is_random()) {
+        bool const norm = tensor == GlobalTensor::output_norm;
+        fill(norm ? std::nullopt : std::optional(random_matrix(tensor)), rows, cols, out, out_ld);
+        return;
+    }
     weights_->read(info(tensor), rows, cols, out, out_ld);
 }
 

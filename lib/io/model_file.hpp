@@ -1,12 +1,14 @@
 #pragma once
 
 #include "base/model_config.hpp"
+#include "base/random_matrix.hpp"
 #include "base/range.hpp"
 #include "io/tensor.hpp"
 
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -57,17 +59,25 @@ struct TensorShape {
 class ModelFile {
   public:
     [[nodiscard]] static std::unique_ptr<ModelFile> open(std::filesystem::path const& path);
+    /// A model without weights: `folder` has a config.json, and read() makes the numbers from the seed: matrices with a
+    /// standard deviation of 1 / sqrt(columns), norms of ones. For measurements; what such a model says means nothing.
+    [[nodiscard]] static std::unique_ptr<ModelFile> open_random(std::filesystem::path const& folder,
+                                                                std::uint64_t seed);
     ~ModelFile();
     ModelFile(ModelFile const&) = delete;
     ModelFile& operator=(ModelFile const&) = delete;
 
     /// The path given to open().
     [[nodiscard]] std::filesystem::path const& path() const { return path_; }
-    /// "GGUF" or "safetensors".
+    /// "GGUF", "safetensors" or "random weights".
     [[nodiscard]] char const* format() const;
     [[nodiscard]] std::int64_t file_bytes() const;
     [[nodiscard]] ModelConfig const& config() const { return config_; }
     [[nodiscard]] TokenizerData const& tokenizer() const { return tokenizer_; }
+    [[nodiscard]] bool is_random() const { return format_ == Format::random; }
+    /// Of a model opened with open_random: what read() reads (not norms), for backends that make it in place.
+    [[nodiscard]] RandomMatrix random_matrix(LayerTensor tensor, std::int64_t layer) const;
+    [[nodiscard]] RandomMatrix random_matrix(GlobalTensor tensor) const;
     /// All tensors of the file under their own names, in file order.
     [[nodiscard]] std::vector<TensorInfo> const& tensors() const;
 
@@ -80,7 +90,7 @@ class ModelFile {
     /// Whether the file has such a tensor of its own. False only for the lm_head of a model with tied embeddings.
     [[nodiscard]] bool has(LayerTensor tensor, std::int64_t layer) const;
     [[nodiscard]] bool has(GlobalTensor tensor) const;
-    /// Directory entry of the tensor behind read() (type, bytes); a tied lm_head gives the embedding's.
+    /// Not of random weights: directory entry of the tensor behind read() (type, bytes); a tied lm_head gives the embedding's.
     [[nodiscard]] TensorInfo const& info(LayerTensor tensor, std::int64_t layer) const;
     [[nodiscard]] TensorInfo const& info(GlobalTensor tensor) const;
 
@@ -95,20 +105,22 @@ class ModelFile {
     void read(GlobalTensor tensor, Range rows, Range cols, float* out, std::int64_t out_ld) const;
 
   private:
-    enum class Format { gguf, safetensors };
+    enum class Format { gguf, safetensors, random };
 
     ModelFile(std::filesystem::path path, Format format, std::unique_ptr<WeightFile> weights,
               ModelConfig config, TokenizerData tokenizer);
     [[nodiscard]] static std::unique_ptr<ModelFile> open_gguf(std::filesystem::path const& path);
     [[nodiscard]] static std::unique_ptr<ModelFile> open_safetensors(
         std::filesystem::path const& path, std::filesystem::path const& weights);
+    [[nodiscard]] RandomMatrix random_matrix(std::uint64_t number, TensorShape shape) const;
     [[nodiscard]] TensorInfo const& require(std::string const& name, TensorShape shape) const;
     void find_tensors();
     void refuse_unknown_tensors() const;
 
     std::filesystem::path path_;
     Format format_;
-    std::unique_ptr<WeightFile> weights_;
+    std::unique_ptr<WeightFile> weights_;  ///< null with random weights
+    std::uint64_t seed_ = 0;               ///< of random weights
     ModelConfig config_;
     TokenizerData tokenizer_;
     std::vector<TensorInfo const*> layer_tensors_;   ///< [layer][LayerTensor]

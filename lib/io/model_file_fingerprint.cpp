@@ -92,6 +92,11 @@ std::string ModelFile::fingerprint() const {
     hash.text("longhaul model 1");
     add(hash, config_);
     add(hash, tokenizer_);
+    if (is_random()) {
+        hash.text("random weights");
+        hash.bytes(&seed_, sizeof(seed_));
+        return hash.digest();
+    }
     std::int64_t first = file_bytes();
     for (TensorInfo const& tensor : tensors()) {
         hash.text(tensor.name);

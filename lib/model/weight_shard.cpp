@@ -1,8 +1,10 @@
 #include "model/weight_shard.hpp"
 
 #include "kernels/norm.hpp"
+#include "kernels/random_fill.hpp"
 
 #include <algorithm>
+#include <initializer_list>
 #include <utility>
 
 namespace longhaul::model {
@@ -35,10 +37,7 @@ class ShardLoader {
             file_.read(io::GlobalTensor::output_norm, {0, 1}, {0, config_.hidden_dim}, norm.data(),
                        config_.hidden_dim);
             shard.output_norm = bring(norm);
-            float* const rows = scratch(partition_.vocab.size() * config_.hidden_dim);
-            file_.read(io::GlobalTensor::lm_head, partition_.vocab, {0, config_.hidden_dim}, rows,
-                       config_.hidden_dim);
-            shard.lm_head = pack(rows, partition_.vocab.size(), config_.hidden_dim);
+            shard.lm_head = load_lm_head();
         }
         return shard;
     }
@@ -52,6 +51,33 @@ class ShardLoader {
     [[nodiscard]] kernels::LinearWeight pack(float const* weight, std::int64_t n,
                                              std::int64_t k) const {
         return kernels::LinearWeight::pack(exec_, weight, n, k, k, options_.dtype);
+    }
+
+    /// Random weights are made where they are used: a GPU has them in seconds.
+    [[nodiscard]] bool made_in_place() const {
+        return file_.is_random() && exec_.backend == kernels::Backend::cuda;
+    }
+
+    /// A slice of a random matrix.
+    struct Part {
+        RandomMatrix matrix;
+        Range rows;
+    };
+    /// Parts below one another.
+    [[nodiscard]] kernels::LinearWeight make(std::initializer_list<Part> parts, Range cols) const {
+        std::int64_t rows = 0;
+        for (Part const& part : parts) {
+            rows += part.rows.size();
+        }
+        std::int64_t const row_bytes = cols.size() * dtype_bytes(options_.dtype);
+        device::Buffer matrix(exec_.gpu, rows * row_bytes);
+        std::byte* to = matrix.data();
+        for (Part const& part : parts) {
+            kernels::fill_random(exec_, part.matrix, part.rows, cols, to, options_.dtype);
+            to += part.rows.size() * row_bytes;
+        }
+        return kernels::LinearWeight::adopt(exec_, std::move(matrix), rows, cols.size(),
+                                            options_.dtype);
     }
 
     [[nodiscard]] device::Buffer bring(std::vector<float> const& values) const {
@@ -90,6 +116,12 @@ class ShardLoader {
         Range const q{partition_.heads.begin * dim, partition_.heads.end * dim};
         Range const kv{partition_.kv_heads.begin * dim, partition_.kv_heads.end * dim};
         Range const all{0, config_.hidden_dim};
+        if (made_in_place()) {
+            return make({{file_.random_matrix(io::LayerTensor::q, layer), q},
+                         {file_.random_matrix(io::LayerTensor::k, layer), kv},
+                         {file_.random_matrix(io::LayerTensor::v, layer), kv}},
+                        all);
+        }
         std::int64_t const rows = q.size() + 2 * kv.size();
         float* const matrix = scratch(rows * config_.hidden_dim);
         file_.read(io::LayerTensor::q, layer, q, all, matrix, config_.hidden_dim);
@@ -101,6 +133,9 @@ class ShardLoader {
     }
 
     kernels::LinearWeight load_columns(io::LayerTensor tensor, std::int64_t layer, Range columns) {
+        if (made_in_place()) {
+            return make({{file_.random_matrix(tensor, layer), {0, config_.hidden_dim}}}, columns);
+        }
         float* const matrix = scratch(config_.hidden_dim * columns.size());
         if (!columns.empty()) {
             file_.read(tensor, layer, {0, config_.hidden_dim}, columns, matrix, columns.size());
@@ -110,6 +145,11 @@ class ShardLoader {
 
     kernels::LinearWeight load_gate_up(std::int64_t layer, Range ffn) {
         Range const all{0, config_.hidden_dim};
+        if (made_in_place()) {
+            return make({{file_.random_matrix(io::LayerTensor::gate, layer), ffn},
+                         {file_.random_matrix(io::LayerTensor::up, layer), ffn}},
+                        all);
+        }
         float* const matrix = scratch(2 * ffn.size() * config_.hidden_dim);
         if (!ffn.empty()) {
             file_.read(io::LayerTensor::gate, layer, ffn, all, matrix, config_.hidden_dim);
@@ -119,11 +159,26 @@ class ShardLoader {
         return pack(matrix, 2 * ffn.size(), config_.hidden_dim);
     }
 
+    kernels::LinearWeight load_lm_head() {
+        Range const all{0, config_.hidden_dim};
+        if (made_in_place()) {
+            return make({{file_.random_matrix(io::GlobalTensor::lm_head), partition_.vocab}}, all);
+        }
+        float* const rows = scratch(partition_.vocab.size() * config_.hidden_dim);
+        file_.read(io::GlobalTensor::lm_head, partition_.vocab, all, rows, config_.hidden_dim);
+        return pack(rows, partition_.vocab.size(), config_.hidden_dim);
+    }
+
     // Row by row in pieces: the table of a large vocabulary need not exist a second time as f32.
     device::Buffer load_embedding() {
         std::int64_t const dim = config_.hidden_dim;
         std::int64_t const row_bytes = dim * dtype_bytes(options_.dtype);
         device::Buffer table(exec_.gpu, partition_.vocab.size() * row_bytes);
+        if (made_in_place()) {
+            kernels::fill_random(exec_, file_.random_matrix(io::GlobalTensor::token_embedding),
+                                 partition_.vocab, {0, dim}, table.data(), options_.dtype);
+            return table;
+        }
         kernels::ExecContext host = exec_;
         host.backend = exec_.gpu != nullptr ? kernels::Backend::cpu : exec_.backend;
         constexpr std::int64_t kRowsAtOnce = 1024;

@@ -44,7 +44,7 @@ struct LoadOptions {
     std::int64_t kvp_index = 0;
 };
 
-/// Reads this rank's slices and packs them for the backend.
+/// Reads this rank's slices and packs them for the backend; random weights (ModelFile::open_random) are made in its memory.
 /// Throws ValidationError on a file that cannot be read.
 [[nodiscard]] WeightShard load_weight_shard(io::ModelFile const& file, Partition const& partition,
                                             LoadOptions const& options,

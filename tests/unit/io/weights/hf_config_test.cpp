@@ -152,7 +152,7 @@ TEST_F(HfConfigTest, FoldersThatLackSomethingSayWhat) {
     };
     EXPECT_THAT(open(), HasSubstr("no config.json"));
     static_cast<void>(read());
-    EXPECT_THAT(open(), HasSubstr("model.safetensors: No such file"));
+    EXPECT_THAT(open(), HasSubstr("no weights beside it; put model.safetensors there"));
     write("model.safetensors.index.json", "{}");
     EXPECT_THAT(open(), HasSubstr("cut into several files"));
 }
