@@ -47,6 +47,9 @@ po::options_description describe_options() {
     input.add_options()  //
         ("model", po::value<std::string>(),
          "model: a .gguf file, or a folder with config.json and model.safetensors")  //
+        ("random-weights", po::value<std::uint64_t>(),
+         "seed: --model is a folder with a config.json, and the weights are made up, the same on "
+         "every grid; for measurements. Without a tokenizer.json a text's tokens are its bytes")  //
         ("queue", po::value<std::string>(),
          "jobs as JSON lines; also .gz, or - for standard input")  //
         ("output", po::value<std::string>(),
@@ -202,6 +205,9 @@ void refuse_bare_words(po::parsed_options const& parsed) {
 engine::RunOptions make_options(po::variables_map const& values) {
     engine::RunOptions options;
     options.model = required(values, "model");
+    if (values.count("random-weights") != 0) {
+        options.random_weights = values["random-weights"].as<std::uint64_t>();
+    }
     options.queue = required(values, "queue");
     options.output = required(values, "output");
     options.replicas = optional_number(values, "replicas");

@@ -49,18 +49,20 @@ char const* backend_name(kernels::Backend backend) {
 
 std::string RunOptions::describe() const {
     return fmt::format(
-        "model={} queue={} output={} replicas={} spp={} kvp={} tp={} chunk={} max-batch={} "
+        "model={} random-weights={} queue={} output={} replicas={} spp={} kvp={} tp={} chunk={} "
+        "max-batch={} "
         "block-slots={} kv-policy={} "
         "kvp-weights={} kv-memory={} dtype={} backend={} threads={} deterministic={} "
         "retry-errors={} checkpoint={} checkpoint-every={} checkpoint-buffer={} kv-store={} "
         "fresh={} "
         "time-limit={}",
-        model.string(), queue.string(), output.string(), optional_text(replicas),
-        optional_text(spp), optional_text(kvp), optional_text(tp), chunk, max_batch, block_slots,
-        kv_policy_name(kv_policy), weight_storage_name(kvp_weights), optional_text(kv_bytes),
-        dtype_name(dtype), backend_name(backend), threads, deterministic, retry_errors,
-        checkpoint_folder().string(), engine::describe(checkpoint_every),
-        optional_text(checkpoint_buffer), kv_store ? kv_store->string() : "none", fresh,
+        model.string(), random_weights ? std::to_string(*random_weights) : "none", queue.string(),
+        output.string(), optional_text(replicas), optional_text(spp), optional_text(kvp),
+        optional_text(tp), chunk, max_batch, block_slots, kv_policy_name(kv_policy),
+        weight_storage_name(kvp_weights), optional_text(kv_bytes), dtype_name(dtype),
+        backend_name(backend), threads, deterministic, retry_errors, checkpoint_folder().string(),
+        engine::describe(checkpoint_every), optional_text(checkpoint_buffer),
+        kv_store ? kv_store->string() : "none", fresh,
         time_limit_s ? fmt::format("{}s", *time_limit_s) : "none");
 }
 

@@ -36,6 +36,8 @@ struct CheckpointEvery {
 /// Everything the user can ask of `longhaul run`. Equal on all ranks.
 struct RunOptions {
     std::filesystem::path model;
+    std::optional<std::uint64_t>
+        random_weights;  ///< seed: `model` is a folder with a config.json, its weights are made up
     std::filesystem::path queue;
     std::filesystem::path output;
 

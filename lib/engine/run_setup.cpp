@@ -49,7 +49,9 @@ void open_model(RunSetup& setup, comm::Communicator& world, RunOptions const& op
             options.inject_fault->rank == world.rank()) {
             throw std::runtime_error("rehearsed failure during set-up (--inject-fault)");
         }
-        setup.file = io::ModelFile::open(options.model);
+        setup.file = options.random_weights
+                         ? io::ModelFile::open_random(options.model, *options.random_weights)
+                         : io::ModelFile::open(options.model);
     });
     std::string const same = options.describe() + " model-fingerprint=" + setup.file->fingerprint();
     comm::agree_equal(world, std::as_bytes(std::span(same.data(), same.size())),

@@ -1,14 +1,42 @@
 #include "engine/text_model.hpp"
 
 #include "base/error.hpp"
+#include "text/byte_alphabet.hpp"
 #include "text/tokenizer_json.hpp"
 
+#include <cstdint>
+#include <string>
 #include <utility>
 
 namespace longhaul::engine {
 namespace {
 
-text::TokenizerSpec make_spec(io::TokenizerData const& data) {
+// For random weights without a tokenizer.json: token b is byte b, and no text has a token beyond those. The answers of such
+// a model mean nothing, so any text of a given length will do.
+text::TokenizerSpec bytes_as_tokens(std::int64_t vocab_size) {
+    constexpr std::int64_t kBytes = 256;
+    LH_VALIDATE(vocab_size >= kBytes,
+                "a vocabulary of {} has no room for the {} bytes, and there is no tokenizer.json; "
+                "put one beside config.json",
+                vocab_size, kBytes);
+    text::TokenizerSpec spec;
+    spec.pre_tokenizer = "gpt-2";
+    for (std::int64_t token = 0; token < vocab_size; ++token) {
+        bool const byte = token < kBytes;
+        spec.tokens.push_back(byte
+                                  ? std::string(text::byte_letter(static_cast<std::uint8_t>(token)))
+                                  : fmt::format("<|{}|>", token));
+        spec.token_types.push_back(
+            static_cast<std::int32_t>(byte ? text::TokenType::normal : text::TokenType::unused));
+    }
+    return spec;
+}
+
+text::TokenizerSpec make_spec(io::ModelFile const& file) {
+    io::TokenizerData const& data = file.tokenizer();
+    if (file.is_random() && data.tokenizer_json.empty()) {
+        return bytes_as_tokens(file.config().vocab_size);
+    }
     if (!data.tokenizer_json.empty()) {
         text::TokenizerSpec spec = text::load_tokenizer_json(data.tokenizer_json);
         spec.bos_token = data.bos >= 0 ? data.bos : spec.bos_token;
@@ -40,7 +68,7 @@ std::string token_text(text::Tokenizer const& tokenizer, std::optional<TokenId> 
 }
 
 TextModel build(io::ModelFile const& file) {
-    TextModel model{text::Tokenizer(make_spec(file.tokenizer())), std::nullopt};
+    TextModel model{text::Tokenizer(make_spec(file)), std::nullopt};
     LH_VALIDATE(model.tokenizer.vocab_size() <= file.config().vocab_size,
                 "the tokenizer has {} tokens, the model's vocabulary only {}; they do not belong "
                 "together",

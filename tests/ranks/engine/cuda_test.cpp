@@ -76,6 +76,25 @@ TEST_F(CudaEngine, Bf16StaysCloseToF32) {
     }
 }
 
+// Made on the GPU there and on the host here: the same model.
+TEST_F(CudaEngine, RandomWeightsAreThoseOfTheCpu) {
+    std::vector<JobLine> const jobs{score_job("score", random_tokens(1, 150)),
+                                    generate_job("ids", random_tokens(2, 70), 6)};
+    for (bool const tied : {true, false}) {
+        TinyModelSpec spec;
+        spec.tied = tied;
+        EngineRunner runner(spec, 5);
+        EngineResults const expected = runner.run_on_loopback(baseline_case(), jobs).results;
+        for (Grid const& grid : {Grid{1, 1, 1, 1}, Grid{1, 2, 2, 2}}) {
+            EngineCase const which = on_gpu(cases_of(grid, 1)[2]);
+            Comparison const comparison =
+                compare(jobs, expected, runner.run_on_loopback(which, jobs).results, 1e-3);
+            EXPECT_TRUE(comparison.problems.empty())
+                << which.name() << ": " << comparison.problems.front();
+        }
+    }
+}
+
 TEST_F(CudaEngine, DeterministicRunsGiveTheSameBitsInAnyCompany) {
     JobLine const subject =
         question_job("subject", random_text(5, 70), "What happens to the words?", 8);

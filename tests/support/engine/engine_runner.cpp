@@ -42,6 +42,14 @@ EngineRunner::EngineRunner(TinyModelSpec const& model) {
     write_gguf(model, model_);
 }
 
+EngineRunner::EngineRunner(TinyModelSpec const& model, std::uint64_t random_weights)
+    : EngineRunner(model) {
+    model_ = folder_ / "config-alone";
+    std::filesystem::create_directory(model_);
+    write_file(model_ / "config.json", tiny_config_json(model));
+    random_weights_ = random_weights;
+}
+
 EngineRunner::~EngineRunner() {
     std::error_code ignored;
     std::filesystem::remove_all(folder_, ignored);
@@ -59,6 +67,7 @@ int EngineRunner::run_rank(comm::Communicator& world, EngineCase const& which,
                            ObserverOfRank const& observer) {
     engine::RunOptions options = which.options();
     options.model = model_;
+    options.random_weights = random_weights_;
     options.queue = queue;
     options.output = output;
     return engine::run(world, one_node(world), options,

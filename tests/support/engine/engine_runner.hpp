@@ -7,8 +7,10 @@
 #include "support/engine/job_lines.hpp"
 #include "support/models/tiny_model.hpp"
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +30,8 @@ using ObserverOfRank = std::function<engine::RunObserver(int world_rank)>;
 class EngineRunner {
   public:
     explicit EngineRunner(TinyModelSpec const& model = {});
+    /// The model's config.json alone, with random weights.
+    EngineRunner(TinyModelSpec const& model, std::uint64_t random_weights);
     EngineRunner(EngineRunner const&) = delete;
     EngineRunner& operator=(EngineRunner const&) = delete;
     ~EngineRunner();
@@ -63,6 +67,7 @@ class EngineRunner {
 
     std::filesystem::path folder_;
     std::filesystem::path model_;
+    std::optional<std::uint64_t> random_weights_;
     int runs_ = 0;
 };
 
