@@ -5,6 +5,7 @@
 #include "comm/nccl.hpp"
 #include "io/output_dir_files.hpp"
 #include "kernels/library_version.hpp"
+#include "app/bench.hpp"
 #include "app/inspect.hpp"
 #include "app/queue_command.hpp"
 #include "app/run_command.hpp"
@@ -23,6 +24,7 @@ Usage: longhaul COMMAND [options]
   run       run a queue of jobs            longhaul run --help
   inspect   look at a model, a queue or saved KV cache   longhaul inspect --help
   queue     cut a queue, join results      longhaul queue --help
+  bench     measure this machine           longhaul bench --help
 
        longhaul --version | --help
 )";
@@ -61,6 +63,9 @@ int dispatch(std::vector<std::string> const& words) {
     }
     if (words[0] == "queue") {
         return without_mpi(longhaul::app::queue_command, rest);
+    }
+    if (words[0] == "bench") {
+        return without_mpi(longhaul::app::bench_command, rest);
     }
     longhaul::log::error("there is no command '{}'; see `longhaul --help`", words[0]);
     return 2;

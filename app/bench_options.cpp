@@ -1,0 +1,232 @@
+#include "app/bench_options.hpp"
+
+#include "base/error.hpp"
+#include "device/gpu_info.hpp"
+#include "comm/cpu_quota.hpp"
+
+#include <boost/program_options.hpp>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <sstream>
+#include <string_view>
+#include <thread>
+
+namespace longhaul::app {
+namespace {
+
+namespace po = boost::program_options;
+
+constexpr char const* kUsage =
+    R"(Usage: longhaul bench attention|gemm|prefill|decode|step [options]
+
+How fast this machine computes what the engine computes, in one process. Times are medians; shares are of ceilings measured in
+the same call: a large copy (on CPUs: reading), and a large square product.
+
+  attention  queries against a history of keys and values: TFLOP/s, or TB/s of KV for up to 16 queries
+  gemm       the linear layers of a model
+  prefill    time to first token of a prompt, through the engine: chunks, all layers, one token
+  decode     time between tokens of a batch behind a context
+  step       a mixed step: a batch of decodes and one chunk of a prompt, both behind a context
+
+Numbers marked LIST may be several, like 4096,8192: every combination is a row.
+)";
+
+constexpr char const* kExamples = R"(
+Examples:
+  longhaul bench attention --heads 32/8 --head-dim 128 --queries 1,512,4096 --context 131072
+  longhaul bench gemm --model inputs/geometries/llama-3-8b --rows 1,16,4096
+  longhaul bench prefill --model inputs/geometries/llama-3-8b --random-weights 1 --tokens 32768 --chunk 4096
+  longhaul bench decode --model inputs/geometries/llama-3-8b --random-weights 1 --context 131072 --kv random
+  longhaul bench step --model models/smollm2-135m/model.gguf --context 4096 --batch 4 --chunk 256 --backend cpu
+
+FLOPs of prefill: 2 x weights of all layers x tokens, 2 x LM head for the one token, and 4 x heads x head_dim x layers for every
+pair of a token and one that it sees (the causal half). Bytes of decode: all of these weights, and the batch's keys and values.
+)";
+
+po::options_description describe() {
+    po::options_description common("Everywhere");
+    common.add_options()  //
+        ("backend", po::value<std::string>()->default_value("auto"),
+         "auto (a GPU where there is one, else cpu), cuda, cpu")                                  //
+        ("dtype", po::value<std::string>()->default_value("bf16"), "bf16, f32")                   //
+        ("threads", po::value<int>()->default_value(0), "0: all cores")                           //
+        ("repeat", po::value<int>()->default_value(7), "calls, or prompts, that a median is of")  //
+        ("json", po::value<std::string>(), "write the figures to this file, too")                 //
+        ("help,h", po::bool_switch(), "this text");
+    po::options_description attention("attention");
+    attention.add_options()                                                                       //
+        ("heads", po::value<std::string>()->default_value("32/8"), "query heads / KV heads")      //
+        ("head-dim", po::value<std::int64_t>()->default_value(128), "a multiple of 8 up to 256")  //
+        ("queries", po::value<std::string>()->default_value("512"), "LIST of query rows");
+    po::options_description model("gemm, prefill, decode, step");
+    model.add_options()                                                                          //
+        ("model", po::value<std::string>(), "as of `longhaul run`; gemm takes its shape alone")  //
+        ("random-weights", po::value<std::uint64_t>(),
+         "seed: --model is a folder with a config.json")                                          //
+        ("rows", po::value<std::string>()->default_value("1,512"), "LIST of rows (gemm)")         //
+        ("tokens", po::value<std::string>()->default_value("4096"), "LIST of prompts (prefill)")  //
+        ("context", po::value<std::string>()->default_value("4096"),
+         "LIST of tokens before the queries (attention), the decodes, the step")                  //
+        ("chunk", po::value<std::int64_t>()->default_value(512), "prompt tokens per step")        //
+        ("batch", po::value<std::int64_t>()->default_value(1), "sequences that decode together")  //
+        ("steps", po::value<std::int64_t>()->default_value(32), "steps that a median is of")      //
+        ("kv", po::value<std::string>()->default_value("prefill"),
+         "what decodes see: prefill (of random tokens), or random (numbers, at once)")  //
+        ("block-slots", po::value<std::int64_t>()->default_value(128),
+         "tokens per block of the KV cache");
+    po::options_description all;
+    all.add(common).add(attention).add(model);
+    return all;
+}
+
+std::int64_t number(std::string_view text, std::string const& option, std::int64_t least,
+                    std::int64_t most) {
+    std::int64_t value = 0;
+    auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    LH_VALIDATE(
+        error == std::errc{} && end == text.data() + text.size() && value >= least && value <= most,
+        "--{} {}: write whole numbers from {} to {}", option, text, least, most);
+    return value;
+}
+
+std::vector<std::int64_t> numbers(po::variables_map const& values, std::string const& option,
+                                  std::int64_t least, std::int64_t most) {
+    std::string const& text = values[option].as<std::string>();
+    std::vector<std::int64_t> list;
+    for (std::size_t begin = 0; begin <= text.size();) {
+        std::size_t const end = std::min(text.find(',', begin), text.size());
+        list.push_back(
+            number(std::string_view(text).substr(begin, end - begin), option, least, most));
+        begin = end + 1;
+    }
+    return list;
+}
+
+std::int64_t number_of(po::variables_map const& values, std::string const& option,
+                       std::int64_t least, std::int64_t most) {
+    return number(std::to_string(values[option].as<std::int64_t>()), option, least, most);
+}
+
+std::size_t choice(po::variables_map const& values, std::string const& option,
+                   std::initializer_list<char const*> names) {
+    std::string const& text = values[option].as<std::string>();
+    auto const* const found = std::find(names.begin(), names.end(), text);
+    std::string known;
+    for (char const* name : names) {
+        known += (known.empty() ? "" : ", ") + std::string(name);
+    }
+    LH_VALIDATE(found != names.end(), "--{} {}: no such choice; use one of: {}", option, text,
+                known);
+    return static_cast<std::size_t>(found - names.begin());
+}
+
+void take_heads(po::variables_map const& values, BenchOptions& options) {
+    std::string const& text = values["heads"].as<std::string>();
+    std::size_t const slash = std::min(text.find('/'), text.size());
+    options.num_heads = number(std::string_view(text).substr(0, slash), "heads", 1, 1024);
+    options.num_kv_heads = slash == text.size()
+                               ? options.num_heads
+                               : number(std::string_view(text).substr(slash + 1), "heads", 1, 1024);
+    LH_VALIDATE(options.num_heads % options.num_kv_heads == 0,
+                "--heads {}: KV heads must divide query heads", text);
+    options.head_dim = number_of(values, "head-dim", 8, 256);
+    LH_VALIDATE(options.head_dim % 8 == 0, "--head-dim {}: use a multiple of 8", options.head_dim);
+}
+
+kernels::Backend backend(po::variables_map const& values) {
+    bool const gpu = !device::list_gpus().empty();
+    switch (choice(values, "backend", {"auto", "cuda", "cpu"})) {
+        case 0:
+            return gpu ? kernels::Backend::cuda : kernels::Backend::cpu;
+        case 1:
+            return kernels::Backend::cuda;
+        default:
+            return kernels::Backend::cpu;
+    }
+}
+
+void take_model(po::variables_map const& values, BenchOptions& options) {
+    LH_VALIDATE(values.count("model") != 0, "--model is missing; see `longhaul bench --help`");
+    options.model = values["model"].as<std::string>();
+    if (values.count("random-weights") != 0) {
+        options.random_weights = values["random-weights"].as<std::uint64_t>();
+    }
+}
+
+BenchOptions make(std::string const& what, po::variables_map const& values) {
+    constexpr std::int64_t kMost = std::int64_t{1} << 31;
+    BenchOptions options;
+    options.what = what;
+    options.backend = backend(values);
+    options.dtype = choice(values, "dtype", {"bf16", "f32"}) == 0 ? DType::bf16 : DType::f32;
+    auto const cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+    options.threads =
+        static_cast<int>(number(std::to_string(values["threads"].as<int>()), "threads", 0, 1024));
+    if (options.threads == 0) {
+        options.threads = std::min(cores, comm::cpu_quota().value_or(cores));
+    }
+    options.repeat =
+        static_cast<int>(number(std::to_string(values["repeat"].as<int>()), "repeat", 1, 10000));
+    take_heads(values, options);
+    options.queries = numbers(values, "queries", 1, kMost);
+    options.context = numbers(values, "context", 1, kMost);
+    options.rows = numbers(values, "rows", 1, 1 << 20);
+    options.tokens = numbers(values, "tokens", 1, kMost);
+    options.chunk = number_of(values, "chunk", 1, 65536);
+    options.batch = number_of(values, "batch", 1, 4096);
+    options.steps = number_of(values, "steps", 1, 1 << 20);
+    options.block_slots = number_of(values, "block-slots", 16, 1024);
+    LH_VALIDATE(options.block_slots % 16 == 0, "--block-slots {}: use a multiple of 16",
+                options.block_slots);
+    options.random_kv = choice(values, "kv", {"prefill", "random"}) == 1;
+    if (what != "attention") {
+        take_model(values, options);
+    }
+    if (values.count("json") != 0) {
+        options.json = values["json"].as<std::string>();
+    }
+    return options;
+}
+
+}  // namespace
+
+std::string bench_help() {
+    std::ostringstream text;
+    text << kUsage << describe() << kExamples;
+    return text.str();
+}
+
+std::optional<BenchOptions> parse_bench_options(std::vector<std::string> const& words) {
+    auto const asks = [](std::string const& word) { return word == "--help" || word == "-h"; };
+    if (std::any_of(words.begin(), words.end(), asks)) {
+        return std::nullopt;
+    }
+    constexpr std::array<std::string_view, 5> kKinds{"attention", "gemm", "prefill", "decode",
+                                                     "step"};
+    LH_VALIDATE(!words.empty() && std::find(kKinds.begin(), kKinds.end(), words[0]) != kKinds.end(),
+                "bench measures attention, gemm, prefill, decode or step, not '{}'; see `longhaul "
+                "bench --help`",
+                words.empty() ? "" : words[0]);
+    po::variables_map values;
+    try {
+        po::command_line_parser parser(std::vector<std::string>(words.begin() + 1, words.end()));
+        auto const style =
+            po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
+        po::options_description const options = describe();
+        po::parsed_options const parsed = parser.options(options).style(style).run();
+        for (po::option const& option : parsed.options) {
+            LH_VALIDATE(!option.string_key.empty(),
+                        "'{}' belongs to no option; see `longhaul bench --help`",
+                        option.original_tokens.empty() ? "" : option.original_tokens.front());
+        }
+        po::store(parsed, values);
+        po::notify(values);
+    } catch (po::error const& error) {
+        throw ValidationError(fmt::format("{}; see `longhaul bench --help`", error.what()));
+    }
+    return make(words[0], values);
+}
+
+}  // namespace longhaul::app
