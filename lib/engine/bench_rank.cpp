@@ -41,9 +41,6 @@ BenchRank::BenchRank(comm::Communicator& world, BenchRankOptions const& options)
       exec_(with_gpu(options.exec, gpu_.get())),
       grid_(world, {}) {
     LH_EXPECT(world.size() == 1 && options.sequences > 0 && options.slots > 0);
-    if (gpu_) {
-        grid_.use_gpu(*gpu_);
-    }
     reserve_kv(options);
     weights_ = model::load_weight_shard(*file_, model::make_partition(config(), {}, options.chunk),
                                         {options.dtype, model::WeightStorage::sharded, 0}, exec_);

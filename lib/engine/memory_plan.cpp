@@ -25,7 +25,7 @@ double mib(std::int64_t bytes) { return static_cast<double>(bytes) / kMiB; }
 constexpr std::int64_t kHostReserve = std::int64_t{96} << 20;
 
 // What the GPU's runtime and libraries take for kernels and their own workspace, and partial results of attention.
-constexpr std::int64_t kGpuReserve = std::int64_t{1} << 30;
+constexpr std::int64_t kGpuReserve = std::int64_t{640} << 20;
 
 RankMemory own_memory(ModelConfig const& config, model::Partition const& partition,
                       std::int64_t kvp_index, RunOptions const& options,
@@ -111,7 +111,7 @@ MemoryBudget host_budget(int local_ranks) {
 
 MemoryBudget gpu_budget(device::Gpu const& gpu, int ranks_on_it) {
     // Fragments and other users' small allocations.
-    return {gpu.free_bytes() / 100 * 97 / ranks_on_it, kGpuReserve / ranks_on_it,
+    return {gpu.free_bytes() / 100 * 97 / ranks_on_it, kGpuReserve,
             "free memory of the GPU"};
 }
 
