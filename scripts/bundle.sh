@@ -4,7 +4,7 @@
 #   --cpu             without the CUDA backend
 #   --archs LIST      GPU architectures (default: 80;90a-real, with PTX for what comes later)
 # The folder holds the program, the shared libraries that clusters lack, and jobs/. It runs on any x86-64 Linux with glibc 2.36 or
-# newer (Debian 12, Ubuntu 24.04); MPI, the driver, cuBLASLt and NCCL are taken from the host. oneDNN stays out (40 MB): the CPU
+# newer (Debian 12, Ubuntu 24.04); MPI, the driver, cuBLASLt and, where it is there, NCCL are taken from the host. oneDNN stays out (40 MB): the CPU
 # backend then multiplies with longhaul's own tiles.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh

@@ -20,12 +20,14 @@ std::string utc(std::chrono::system_clock::time_point time) {
                        fmt::gmtime(std::chrono::system_clock::to_time_t(time)));
 }
 
-Json versions() {
+// NCCL is loaded by asking for it.
+Json versions(bool on_gpu) {
     return {
         {"longhaul", kVersion},
         {"compiler", __VERSION__},
         {"mpi", comm::MpiRuntime::library_version()},
         {"onednn", kernels::onednn_version()},
+        {"nccl", on_gpu ? comm::nccl_status().version : ""},
         {"fmt",
          fmt::format("{}.{}.{}", FMT_VERSION / 10000, FMT_VERSION / 100 % 100, FMT_VERSION % 100)},
         {"nlohmann_json", fmt::format("{}.{}.{}", NLOHMANN_JSON_VERSION_MAJOR,
@@ -59,7 +61,7 @@ std::string run_record(RunSetup& setup, RunOptions const& options, StepCounters 
     ModelConfig const& config = setup.file->config();
     Json record;
     record["longhaul"] = kVersion;
-    record["versions"] = versions();
+    record["versions"] = versions(setup.gpu != nullptr);
     record["started"] = utc(ended - took);
     record["ended"] = utc(ended);
     record["exit_code"] = summary.jobs_failed == 0 ? 0 : 1;

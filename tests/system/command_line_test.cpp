@@ -65,7 +65,7 @@ TEST_F(CommandLine, OptionsOfTheHelpTextWork) {
 }
 
 TEST_F(CommandLine, Version) {
-    expect_text(longhaul({"--version"}), {"longhaul 0.", "backends: cpu", "GPU: "});
+    expect_text(longhaul({"--version"}), {"longhaul 0.", "backends: cpu", "NCCL: ", "GPU: "});
 }
 
 TEST_F(CommandLine, InspectModel) {

@@ -1,4 +1,5 @@
 // NCCL wants a GPU a rank, so one GPU shows communicators of one rank: every call, its order in the stream, its end.
+#include "device/graph.hpp"
 #include "comm/nccl.hpp"
 #include "ranks/comm/cuda/cuda_comm_support.hpp"
 #include "ranks/comm/test_data.hpp"
@@ -119,6 +120,33 @@ TEST_F(NcclTest, OperationsAreOrderedInTheStream) {
         // Overwritten behind the last operation, as the engine does with the buffers of its sends.
         device::fill_zero(&gpu, from.span().data(), kBytes);
         EXPECT_EQ(to.values(), last);
+    });
+}
+
+TEST_F(NcclTest, OperationsAreRecordedInAGraph) {
+    on_one_rank([](Communicator& nccl, device::Gpu const& gpu) {
+        constexpr std::size_t kBytes = 100'001;
+        OnGpu<std::byte> const from(gpu, pattern(kBytes, 0));
+        OnGpu<std::byte> const middle(gpu, kBytes);
+        OnGpu<std::byte> const to(gpu, kBytes);
+        std::vector<std::int64_t> const counts{kBytes};
+        auto const work = [&] {
+            nccl.all_to_all(from.bytes(), counts, middle.bytes(), counts, gpu.stream());
+            nccl.all_gather(middle.bytes(), to.bytes(), gpu.stream());
+        };
+        work();  // connects
+        device::fill_zero(&gpu, to.span().data(), kBytes);
+        device::Graph const graph(gpu, work);
+        EXPECT_EQ(to.values(), std::vector<std::byte>(kBytes)) << "recorded, not run";
+        for (std::uint64_t const seed : {1, 2}) {
+            auto const text = pattern(kBytes, seed);
+            device::upload(&gpu, from.span().data(), text.data(), kBytes);
+
+            graph.launch();
+
+            EXPECT_EQ(to.values(), text);
+        }
+        work();  // and on without a graph
     });
 }
 

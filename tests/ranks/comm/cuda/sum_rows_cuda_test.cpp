@@ -3,6 +3,7 @@
 #include "ranks/comm/cuda/cuda_comm_support.hpp"
 #include "ranks/comm/test_data.hpp"
 
+#include <cstddef>
 #include <cstdint>
 
 namespace longhaul::comm {
@@ -24,10 +25,12 @@ std::vector<float> serial_sum(std::vector<float> const& rows, std::size_t stride
 TEST_F(SumRowsTest, HasTheBitsOfTheSerialSum) {
     device::Gpu const gpu(0);
     for (std::size_t const count : {0, 1, 3, 4, 5, 1023, 4096, 100'003, 3 << 20}) {
+        auto const many = random_floats(8 * (count + 4), 0);
         for (int const num_rows : {1, 2, 3, 8}) {
             for (std::size_t const padding : {0, 1, 4}) {
                 std::size_t const stride = count + padding;
-                auto const rows = random_floats(stride * static_cast<std::size_t>(num_rows), 0);
+                std::vector<float> const rows(
+                    many.begin(), many.begin() + static_cast<std::ptrdiff_t>(stride) * num_rows);
                 OnGpu<float> const on_gpu(gpu, rows);
                 OnGpu<float> const out(gpu, count);
 
