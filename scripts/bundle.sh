@@ -4,8 +4,8 @@
 #   --cpu             without the CUDA backend
 #   --archs LIST      GPU architectures (default: 80;90a-real, with PTX for what comes later)
 # The folder holds the program, the shared libraries that clusters lack, and jobs/. It runs on any x86-64 Linux with glibc 2.36 or
-# newer (Debian 12, Ubuntu 24.04); MPI, the driver, cuBLASLt and, where it is there, NCCL are taken from the host. oneDNN stays out (40 MB): the CPU
-# backend then multiplies with longhaul's own tiles.
+# newer (Debian 12, Ubuntu 24.04). MPI, the driver, cuBLASLt, libcurl and, where it is there, NCCL are the host's. oneDNN stays out
+# (40 MB): the CPU backend then multiplies with longhaul's own tiles.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -35,8 +35,9 @@ cmake --preset "$preset" -B "$build" -DLONGHAUL_TESTS=OFF -DLONGHAUL_ONEDNN=OFF 
     -DCMAKE_EXE_LINKER_FLAGS=-Wl,--disable-new-dtags >/dev/null
 cmake --build "$build" --target longhaul
 
-# Of the host: the C and C++ runtime, MPI and what it stands on, everything of the GPU.
-from_host='^(linux-vdso|ld-linux|lib(c|m|dl|rt|pthread|resolv|stdc\+\+|gcc_s|util))\b|^lib(mpi|open-|hwloc|event|pmix|ucp|ucs|uct|ucm|psm|fabric|ibverbs|rdmacm|nl-|udev|OpenCL|cuda|cublas|nccl|nvidia)'
+# Of the host: the C and C++ runtime, MPI and what it stands on, everything of the GPU, and what Debian's HDF5 has in it for files
+# behind a web server, which every distribution has and which would double the folder.
+from_host='^(linux-vdso|ld-linux|lib(c|m|dl|rt|pthread|resolv|stdc[+][+]|gcc_s|util|z|curl|crypto|ssl)[.]so)|^lib(mpi|open-|hwloc|event|pmix|ucp|ucs|uct|ucm|psm|fabric|ibverbs|rdmacm|nl-|udev|OpenCL|cuda|cublas|nccl|nvidia)'
 rm -rf "$output"
 mkdir -p "$output/lib"
 cp "$build/longhaul" "$output/longhaul"
