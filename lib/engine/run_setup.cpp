@@ -91,9 +91,9 @@ void open_gpu(RunSetup& setup, comm::NodeInfo const& node, RunObserver const& ob
     });
     setup.exec.gpu = setup.gpu.get();
     device::GpuInfo const& info = setup.gpu->info();
-    comm::GpuTransportChoice const choice = comm::choose_gpu_transport(
+    setup.gpu_transport = comm::choose_gpu_transport(
         world, info, world.size() > 1 ? comm::nccl_status().missing : "");
-    setup.ranks_on_gpu = choice.ranks_on_gpu;
+    comm::GpuTransportChoice const& choice = setup.gpu_transport;
     say(world, observer,
         fmt::format("gpu: {}, sm_{}, {} rank{} on it; {}", info.name, info.capability,
                     choice.ranks_on_gpu, choice.ranks_on_gpu == 1 ? "" : "s",
@@ -101,8 +101,23 @@ void open_gpu(RunSetup& setup, comm::NodeInfo const& node, RunObserver const& ob
     setup.grid->use_gpu(*setup.gpu, choice.transport);
 }
 
-MemoryBudget memory_budget(RunSetup const& setup, comm::NodeInfo const& node) {
-    return setup.gpu ? gpu_budget(*setup.gpu, setup.ranks_on_gpu) : host_budget(node.local_size);
+/// What NCCL takes with the first messages of every group, and the room for the longest sum (at most twice its length).
+std::int64_t nccl_reserve(RunSetup const& setup, RunOptions const& options) {
+    constexpr std::int64_t kConnections = std::int64_t{512} << 20;
+    return kConnections + 2 * (options.chunk + options.max_batch) *
+                              setup.file->config().hidden_dim * dtype_bytes(DType::f32);
+}
+
+MemoryBudget memory_budget(RunSetup const& setup, comm::NodeInfo const& node,
+                           RunOptions const& options) {
+    if (!setup.gpu) {
+        return host_budget(node.local_size);
+    }
+    MemoryBudget budget = gpu_budget(*setup.gpu, setup.gpu_transport.ranks_on_gpu);
+    if (setup.gpu_transport.transport == comm::GpuTransport::nccl) {
+        budget.reserve += nccl_reserve(setup, options);
+    }
+    return budget;
 }
 
 void load_weights(RunSetup& setup, RunOptions const& options) {
@@ -158,7 +173,7 @@ RunSetup set_up(comm::Communicator& world, comm::NodeInfo const& node, RunOption
         open_gpu(setup, node, observer);
     }
     setup.memory = plan_memory(*setup.grid, setup.file->config(), setup.partition, options,
-                               memory_budget(setup, node));
+                               memory_budget(setup, node, options));
     say(world, observer, "memory:\n" + describe(setup.memory, shape, options.block_slots));
     setup.scheduling.chunk = options.chunk;
     setup.scheduling.max_batch = options.max_batch;

@@ -29,7 +29,7 @@ struct RunObserver;
 /// collectively: if a rank fails, all ranks throw SetupFailed with that rank's message.
 struct RunSetup {
     std::unique_ptr<device::Gpu> gpu;  ///< with the CUDA backend; outlives what lies in its memory
-    int ranks_on_gpu = 1;
+    comm::GpuTransportChoice gpu_transport;
     std::unique_ptr<io::ModelFile> file;
     std::unique_ptr<comm::ProcessGrid> grid;
     kernels::ExecContext exec;
