@@ -3,9 +3,13 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "comm/agree.hpp"
+#include "comm/error.hpp"
 #include "comm/mpi_runtime.hpp"
+#include "comm/watchdog.hpp"
 
 #include <array>
+#include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <stdexcept>
 #include <string>
@@ -46,6 +50,20 @@ void throw_in_thread(comm::Communicator& world) {
     world.barrier();
 }
 
+// Like ranks that wait for each other in their GPUs: only the watchdog sees that one is lost.
+void run_watched(comm::Communicator& world, bool lose_last) {
+    using namespace std::chrono_literals;
+    comm::Watchdog watchdog(world.duplicate(),
+                            {[] { return comm::RankProgress{}; },
+                             [](std::string const& reason) { throw comm::PeerFailed(reason); }},
+                            {.poll = 20ms, .pause = 100ms, .deadline = 1500ms});
+    if (lose_last && world.rank() == world.size() - 1) {
+        static_cast<void>(std::raise(SIGSTOP));
+    }
+    world.barrier();
+    watchdog.finish();
+}
+
 int fail_in_setup(comm::MpiRuntime& mpi) {
     try {
         comm::agree_on(mpi.world(), [&] {
@@ -71,6 +89,8 @@ int run(std::string const& how) {
         throw_on_last_rank(mpi.world());
     } else if (how == "thread") {
         throw_in_thread(mpi.world());
+    } else if (how == "watched" || how == "stopped-peer") {
+        run_watched(mpi.world(), how == "stopped-peer");
     } else if (how == "peer-message") {
         std::array<std::byte, 3> data{};
         auto const send = mpi.world().isend(std::span(data).first(2), 0, 1);

@@ -21,6 +21,8 @@ JOBS = [
     (3, "thread", 3, ["longhaul[0]: error: failed on ", "the server lost its queue"], ["released"]),
     (3, "setup", 2, ["longhaul[0]: error: rank 2: the model is missing; give --model"], ["longhaul[1]"]),
     (0, "setup", 2, ["error: the model is missing; give --model"], ["rank 0:"]),
+    (3, "watched", 0, [], ["error"]),
+    (3, "stopped-peer", 3, ["error: failed on ", "a rank of this replica has not been heard of for 1.5 s"], ["longhaul[2]"]),
     (1, "peer-message", 3, ["expects 3 bytes from rank 0 with tag 1, but the message has 2 bytes"], []),
 ]
 VERDICTS = [
