@@ -27,7 +27,8 @@ inline constexpr int kTagLimit = 1 << 20;
 /// A group of ranks that exchange messages; one transport (MPI, loopback) stands behind it.
 ///
 /// Order       Operations are stream-ordered; on the CPU that means: done when a blocking form returns, or when the request
-///             of a non-blocking form is done.
+///             of a non-blocking form is done. With a stream that may be when it is enqueued: buffers are then reused or read
+///             by work of the same stream only.
 /// Memory      Without a stream, data are host memory; with one, they are the memory of the stream's device, and the
 ///             communicator has to be one that carries it (ProcessGrid::use_gpu).
 /// Collective  Every collective is called by all ranks of the communicator in the same order. Several non-blocking ones
@@ -45,7 +46,7 @@ class Communicator {
 
     [[nodiscard]] virtual int rank() const = 0;
     [[nodiscard]] virtual int size() const = 0;
-    /// "mpi" or "loopback".
+    /// For people: "mpi", "loopback", and what carries device memory beside or over it.
     [[nodiscard]] virtual std::string name() const = 0;
     /// Whether operations may be recorded into a CUDA graph.
     [[nodiscard]] virtual bool capturable() const { return false; }
