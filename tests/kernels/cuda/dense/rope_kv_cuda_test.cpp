@@ -62,9 +62,10 @@ class RopeKvCuda : public CudaTest {
             work.qkv_dtype == DType::f32 ? put(work.qkv) : put(to_bfloat16s(work.qkv));
         device::Buffer const table = put(work.table);
         device::Buffer const slots = put(work.slots);
-        rope_and_write_kv(exec(), {work.layout, pool.data(), qkv.data(), work.qkv_dtype,
-                                   table.as<float>(), work.num_rows, work.num_heads,
-                                   device_span<KvSlot>(slots, work.num_rows), queries.data()});
+        rope_and_write_kv(
+            exec(),
+            {work.layout, pool.data(), qkv.data(), table.as<float>(), work.num_rows, work.num_heads,
+             device_span<KvSlot>(slots, work.num_rows), queries.data(), work.qkv_dtype});
         return {get<std::byte>(pool.data(), pool_bytes),
                 get<std::byte>(queries.data(), query_bytes)};
     }
@@ -76,8 +77,8 @@ class RopeKvCuda : public CudaTest {
             std::vector<std::byte>(static_cast<std::size_t>(
                 work.num_rows * work.num_heads * layout.key_dim * dtype_bytes(layout.dtype)))};
         rope_and_write_kv(reference_context(), {layout, result.pool.data(), work.qkv.data(),
-                                                DType::f32, work.table.data(), work.num_rows,
-                                                work.num_heads, work.slots, result.queries.data()});
+                                                work.table.data(), work.num_rows, work.num_heads,
+                                                work.slots, result.queries.data(), DType::f32});
         return result;
     }
 };
@@ -165,8 +166,8 @@ TEST_F(RopeKvCuda, PoolPast2To31Elements) {
     device::Buffer const qkv = put(to_bfloat16s(work.qkv));
     device::Buffer const table = put(work.table);
     device::Buffer const slots = put(work.slots);
-    rope_and_write_kv(exec(), {work.layout, pool.data(), qkv.data(), DType::bf16, table.as<float>(),
-                               3, 2, device_span<KvSlot>(slots, 3), queries.data()});
+    rope_and_write_kv(exec(), {work.layout, pool.data(), qkv.data(), table.as<float>(), 3, 2,
+                               device_span<KvSlot>(slots, 3), queries.data(), DType::bf16});
     for (std::int64_t const row : {0, 1}) {
         KvSlot const& target = work.slots[static_cast<std::size_t>(row)];
         for (std::int64_t const head : {0, 1}) {
