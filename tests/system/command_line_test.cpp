@@ -17,11 +17,11 @@ class CommandLine : public ProgramTest {
 };
 
 TEST_F(CommandLine, Help) {
-    expect_text(longhaul({"--help"}), {"run", "inspect", "queue", "--version"});
+    expect_text(longhaul({"--help"}), {"run", "inspect", "queue", "bench", "--version"});
     expect_text(longhaul({"run", "--help"}),
-                {"--model", "--queue", "--output", "--replicas", "--spp", "--kvp", "--tp",
-                 "--chunk", "--max-batch", "--kv-memory", "--dtype", "--deterministic",
-                 "--retry-errors", "Exit codes", "Examples"});
+                {"--model", "--random-weights", "--queue", "--output", "--replicas", "--spp",
+                 "--kvp", "--tp", "--chunk", "--max-batch", "--kv-memory", "--dtype",
+                 "--deterministic", "--retry-errors", "Exit codes", "Examples"});
     expect_text(longhaul({"inspect", "--help"}), {"inspect model", "inspect queue", "--json"});
     ProcessResult const bare = longhaul({});
     EXPECT_TRUE(ended_with(2, bare));
