@@ -167,12 +167,12 @@ void Bench::row_wise() {
                cuda::rope_and_write_kv(exec_, {layout,
                                                pool.data(),
                                                qkv.data(),
-                                               DType::bf16,
                                                table.as<float>(),
                                                kRows,
                                                32,
                                                {on_gpu.as<KvSlot const>(), kRows},
-                                               queries.data()});
+                                               queries.data(),
+                                               DType::bf16});
            }));
 }
 

@@ -22,7 +22,7 @@ class AttentionCudaBits : public ::testing::TestWithParam<std::tuple<DType, std:
   protected:
     void SetUp() override {
         if (test_gpu() == nullptr) {
-            GTEST_SKIP() << "no GPU";
+            GTEST_SKIP() << "no GPU here";
         }
     }
     static ExecContext exec() { return {Backend::cuda, detect_isa(), 1, test_gpu()}; }

@@ -20,7 +20,7 @@ class AttentionCuda : public ::testing::TestWithParam<Level> {
   protected:
     void SetUp() override {
         if (test_gpu() == nullptr) {
-            GTEST_SKIP() << "no GPU";
+            GTEST_SKIP() << "no GPU here";
         }
     }
     static ExecContext exec() { return {Backend::cuda, detect_isa(), 1, test_gpu()}; }

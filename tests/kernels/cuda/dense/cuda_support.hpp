@@ -29,7 +29,7 @@ class CudaTest : public ::testing::Test {
     static void TearDownTestSuite() { gpu_.reset(); }
     void SetUp() override {
         if (gpu_ == nullptr) {
-            GTEST_SKIP() << "no GPU";
+            GTEST_SKIP() << "no GPU here";
         }
         char const* const wanted = std::getenv("LONGHAUL_TEST_SEED");
         seed_ = wanted != nullptr ? static_cast<std::uint32_t>(std::strtoul(wanted, nullptr, 10))

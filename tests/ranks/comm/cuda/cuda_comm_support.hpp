@@ -15,7 +15,7 @@ class CudaCommTest : public ::testing::Test {
   protected:
     void SetUp() override {
         if (device::list_gpus().empty()) {
-            GTEST_SKIP() << "no GPU";
+            GTEST_SKIP() << "no GPU here";
         }
     }
 };
