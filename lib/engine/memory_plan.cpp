@@ -111,8 +111,7 @@ MemoryBudget host_budget(int local_ranks) {
 
 MemoryBudget gpu_budget(device::Gpu const& gpu, int ranks_on_it) {
     // Fragments and other users' small allocations.
-    return {gpu.free_bytes() / 100 * 97 / ranks_on_it, kGpuReserve,
-            "free memory of the GPU"};
+    return {gpu.free_bytes() / 100 * 97 / ranks_on_it, kGpuReserve, "free memory of the GPU"};
 }
 
 MemoryPlan plan_memory(comm::ProcessGrid& grid, ModelConfig const& config,
