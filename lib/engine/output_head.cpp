@@ -158,6 +158,7 @@ void OutputHead::summarize(float const* hidden, std::vector<Row> const& rows,
         return;
     }
     std::vector<std::int32_t> list;
+    list.reserve(rows.size());
     for (Row const& row : rows) {
         list.push_back(checked_cast<std::int32_t>(row.row));
     }
@@ -183,6 +184,7 @@ void OutputHead::summarize_tile(float const* hidden, std::span<Row const> rows,
                                 kernels::LogitSummary* summaries) {
     std::int64_t const dim = config_.hidden_dim;
     std::vector<kernels::LogitQuery> queries;
+    queries.reserve(rows.size());
     for (Row const& row : rows) {
         queries.push_back(row.query);
     }
