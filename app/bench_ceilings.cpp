@@ -34,6 +34,7 @@ double read_rate(int threads) {
     std::atomic<std::uint64_t> sum = 0;
     auto const read = [&] {
         std::vector<std::jthread> readers;
+        readers.reserve(static_cast<std::size_t>(threads));
         std::size_t const share = kWords / static_cast<std::size_t>(threads);
         for (int t = 0; t < threads; ++t) {
             readers.emplace_back([&, t] {
@@ -96,6 +97,7 @@ double median_seconds(kernels::ExecContext const& exec, int repeat,
     int const calls =
         exec.gpu != nullptr ? std::clamp(static_cast<int>(1e-3 / seconds_of(1)), 1, 200) : 1;
     std::vector<double> seconds;
+    seconds.reserve(static_cast<std::size_t>(repeat));
     for (int i = 0; i < repeat; ++i) {
         seconds.push_back(seconds_of(calls));
     }

@@ -131,6 +131,7 @@ std::vector<BenchRow> bench_prefill(BenchOptions const& options, BenchCeilings c
             std::int64_t const rest = tokens % options.chunk;
             static_cast<void>(prefill(rank, next++, std::min(tokens, options.chunk + rest)));
             std::vector<double> seconds;
+            seconds.reserve(static_cast<std::size_t>(options.repeat));
             for (int i = 0; i < options.repeat; ++i) {
                 seconds.push_back(prefill(rank, next++, tokens));
             }
@@ -156,6 +157,7 @@ std::vector<BenchRow> bench_decode(BenchOptions const& options, BenchCeilings co
                 admit_batch(rank, options, context, needed, options.random_kv);
                 start_decoding(rank, options.batch);
                 std::vector<double> seconds;
+                seconds.reserve(static_cast<std::size_t>(options.steps));
                 for (std::int64_t i = 0; i < options.steps; ++i) {
                     Clock::time_point const begin = Clock::now();
                     static_cast<void>(rank.step());
@@ -194,6 +196,7 @@ std::vector<BenchRow> bench_step(BenchOptions const& options) {
                 static_cast<void>(rank.step());
             }
             std::vector<double> seconds;
+            seconds.reserve(static_cast<std::size_t>(options.steps));
             engine::StepCounters const before = rank.counters();
             std::int64_t rows = 0;
             for (std::int64_t i = 0; i < options.steps; ++i) {
