@@ -239,7 +239,7 @@ std::vector<Level> levels() {
 }
 
 std::string level_name(Level const& level) {
-    std::string const dtype = dtype_name(std::get<DType>(level));
+    std::string dtype = dtype_name(std::get<DType>(level));
     switch (std::get<Backend>(level)) {
         case Backend::reference:
             return dtype + "_reference";
