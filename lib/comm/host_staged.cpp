@@ -50,10 +50,10 @@ class HostStagedCommunicator::Staged final : public detail::RequestState {
 
 HostStagedCommunicator::HostStagedCommunicator(std::unique_ptr<Communicator> inner,
                                                device::Gpu const& gpu)
-    : inner_(std::move(inner)), gpu_(gpu) {}
+    : DeviceCommunicator(std::move(inner)), gpu_(gpu) {}
 
 std::string HostStagedCommunicator::name() const {
-    return inner_->name() + " through pinned memory";
+    return inner().name() + " through pinned memory";
 }
 
 device::PinnedBuffer HostStagedCommunicator::take(std::int64_t bytes) {
@@ -73,92 +73,71 @@ device::PinnedBuffer HostStagedCommunicator::take_copy(std::span<std::byte const
     return buffer;
 }
 
-Request HostStagedCommunicator::ibroadcast(std::span<std::byte> data, int root, StreamView stream) {
-    if (stream.native == nullptr) {
-        return inner_->ibroadcast(data, root, {});
-    }
+Request HostStagedCommunicator::device_broadcast(std::span<std::byte> data, int root,
+                                                 StreamView /*stream*/) {
     auto staged = std::make_unique<Staged>(*this);
     bool const mine = root == rank();
     auto const host = staged->keep(mine ? take_copy(data) : take(std::ssize(data)), data.size());
     if (!mine) {
         staged->deliver(host, data);
     }
-    staged->start(inner_->ibroadcast(host, root, {}));
+    staged->start(inner().ibroadcast(host, root, {}));
     return Request(std::move(staged));
 }
 
-Request HostStagedCommunicator::iall_gather(std::span<std::byte const> mine,
-                                            std::span<std::byte> all, StreamView stream) {
-    if (stream.native == nullptr) {
-        return inner_->iall_gather(mine, all, {});
-    }
+Request HostStagedCommunicator::device_all_gather(std::span<std::byte const> mine,
+                                                  std::span<std::byte> all, StreamView /*stream*/) {
     auto staged = std::make_unique<Staged>(*this);
     auto const host_mine = staged->keep(take_copy(mine), mine.size());
     auto const host_all = staged->keep(take(std::ssize(all)), all.size());
     staged->deliver(host_all, all);
-    staged->start(inner_->iall_gather(host_mine, host_all, {}));
+    staged->start(inner().iall_gather(host_mine, host_all, {}));
     return Request(std::move(staged));
 }
 
-Request HostStagedCommunicator::iall_to_all(std::span<std::byte const> send,
-                                            std::span<std::int64_t const> send_bytes,
-                                            std::span<std::byte> receive,
-                                            std::span<std::int64_t const> receive_bytes,
-                                            StreamView stream) {
-    if (stream.native == nullptr) {
-        return inner_->iall_to_all(send, send_bytes, receive, receive_bytes, {});
-    }
+Request HostStagedCommunicator::device_all_to_all(std::span<std::byte const> send,
+                                                  std::span<std::int64_t const> send_bytes,
+                                                  std::span<std::byte> receive,
+                                                  std::span<std::int64_t const> receive_bytes,
+                                                  StreamView /*stream*/) {
     auto staged = std::make_unique<Staged>(*this);
     auto const host_send = staged->keep(take_copy(send), send.size());
     auto const host_receive = staged->keep(take(std::ssize(receive)), receive.size());
     staged->deliver(host_receive, receive);
-    staged->start(inner_->iall_to_all(host_send, send_bytes, host_receive, receive_bytes, {}));
+    staged->start(inner().iall_to_all(host_send, send_bytes, host_receive, receive_bytes, {}));
     return Request(std::move(staged));
 }
 
-Request HostStagedCommunicator::iall_reduce_sum(std::span<float> data, StreamView stream) {
-    if (stream.native == nullptr) {
-        return inner_->iall_reduce_sum(data, {});
-    }
+Request HostStagedCommunicator::device_all_reduce_sum(std::span<float> data,
+                                                      StreamView /*stream*/) {
     auto staged = std::make_unique<Staged>(*this);
     auto const bytes = std::as_writable_bytes(data);
     auto const host = staged->keep(take_copy(bytes), bytes.size());
     staged->deliver(host, bytes);
     staged->start(
-        inner_->iall_reduce_sum({reinterpret_cast<float*>(host.data()), data.size()}, {}));
+        inner().iall_reduce_sum({reinterpret_cast<float*>(host.data()), data.size()}, {}));
     return Request(std::move(staged));
 }
 
-Request HostStagedCommunicator::isend(std::span<std::byte const> data, int destination, int tag,
-                                      StreamView stream) {
-    if (stream.native == nullptr) {
-        return inner_->isend(data, destination, tag, {});
-    }
+Request HostStagedCommunicator::device_send(std::span<std::byte const> data, int destination,
+                                            int tag, StreamView /*stream*/) {
     auto staged = std::make_unique<Staged>(*this);
     auto const host = staged->keep(take_copy(data), data.size());
-    staged->start(inner_->isend(host, destination, tag, {}));
+    staged->start(inner().isend(host, destination, tag, {}));
     return Request(std::move(staged));
 }
 
-Request HostStagedCommunicator::irecv(std::span<std::byte> data, int source, int tag,
-                                      StreamView stream) {
-    if (stream.native == nullptr) {
-        return inner_->irecv(data, source, tag, {});
-    }
+Request HostStagedCommunicator::device_recv(std::span<std::byte> data, int source, int tag,
+                                            StreamView /*stream*/) {
     auto staged = std::make_unique<Staged>(*this);
     auto const host = staged->keep(take(std::ssize(data)), data.size());
     staged->deliver(host, data);
-    staged->start(inner_->irecv(host, source, tag, {}));
+    staged->start(inner().irecv(host, source, tag, {}));
     return Request(std::move(staged));
 }
 
-std::unique_ptr<Communicator> HostStagedCommunicator::split(int color, int key) {
-    auto part = inner_->split(color, key);
-    return part ? std::make_unique<HostStagedCommunicator>(std::move(part), gpu_) : nullptr;
-}
-
-std::unique_ptr<Communicator> HostStagedCommunicator::duplicate() {
-    return std::make_unique<HostStagedCommunicator>(inner_->duplicate(), gpu_);
+std::unique_ptr<Communicator> HostStagedCommunicator::beside(std::unique_ptr<Communicator> inner) {
+    return std::make_unique<HostStagedCommunicator>(std::move(inner), gpu_);
 }
 
 }  // namespace longhaul::comm

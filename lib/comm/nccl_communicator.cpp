@@ -31,7 +31,7 @@ struct Invitation {
 }  // namespace
 
 NcclCommunicator::NcclCommunicator(std::unique_ptr<Communicator> inner, NcclSession::State& session)
-    : inner_(std::move(inner)), session_(session) {
+    : DeviceCommunicator(std::move(inner)), session_(session) {
     try {
         connect();
     } catch (NcclError const& error) {
@@ -52,7 +52,7 @@ void NcclCommunicator::connect() {
     if (rank() == 0) {
         invitation.result = session_.nccl.get_unique_id(&invitation.id);
     }
-    inner_->broadcast(std::as_writable_bytes(std::span(&invitation, 1)), 0);
+    inner().broadcast(std::as_writable_bytes(std::span(&invitation, 1)), 0);
     check_nccl(invitation.result, nullptr);
     ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
     config.blocking = 0;
@@ -64,10 +64,7 @@ void NcclCommunicator::connect() {
     session_.settle(native_, begun, &deadline);
 }
 
-Request NcclCommunicator::ibroadcast(std::span<std::byte> data, int root, StreamView stream) {
-    if (stream.native == nullptr) {
-        return inner_->ibroadcast(data, root, {});
-    }
+Request NcclCommunicator::device_broadcast(std::span<std::byte> data, int root, StreamView stream) {
     if (!data.empty()) {
         session_.enqueue(native_, stream, [&] {
             return session_.nccl.broadcast(data.data(), data.data(), data.size(), ncclUint8, root,
@@ -77,11 +74,8 @@ Request NcclCommunicator::ibroadcast(std::span<std::byte> data, int root, Stream
     return {};
 }
 
-Request NcclCommunicator::iall_gather(std::span<std::byte const> mine, std::span<std::byte> all,
-                                      StreamView stream) {
-    if (stream.native == nullptr) {
-        return inner_->iall_gather(mine, all, {});
-    }
+Request NcclCommunicator::device_all_gather(std::span<std::byte const> mine,
+                                            std::span<std::byte> all, StreamView stream) {
     LH_EXPECT(std::ssize(all) == std::ssize(mine) * size());
     if (!mine.empty()) {
         session_.enqueue(native_, stream, [&] {
@@ -92,14 +86,11 @@ Request NcclCommunicator::iall_gather(std::span<std::byte const> mine, std::span
     return {};
 }
 
-Request NcclCommunicator::iall_to_all(std::span<std::byte const> send,
-                                      std::span<std::int64_t const> send_bytes,
-                                      std::span<std::byte> receive,
-                                      std::span<std::int64_t const> receive_bytes,
-                                      StreamView stream) {
-    if (stream.native == nullptr) {
-        return inner_->iall_to_all(send, send_bytes, receive, receive_bytes, {});
-    }
+Request NcclCommunicator::device_all_to_all(std::span<std::byte const> send,
+                                            std::span<std::int64_t const> send_bytes,
+                                            std::span<std::byte> receive,
+                                            std::span<std::int64_t const> receive_bytes,
+                                            StreamView stream) {
     LH_EXPECT(std::ssize(send_bytes) == size() && std::ssize(receive_bytes) == size());
     LH_EXPECT(sum(send_bytes) == std::ssize(send) && sum(receive_bytes) == std::ssize(receive));
     if (send.empty() && receive.empty()) {
@@ -128,10 +119,7 @@ Request NcclCommunicator::iall_to_all(std::span<std::byte const> send,
     return {};
 }
 
-Request NcclCommunicator::iall_reduce_sum(std::span<float> data, StreamView stream) {
-    if (stream.native == nullptr) {
-        return inner_->iall_reduce_sum(data, {});
-    }
+Request NcclCommunicator::device_all_reduce_sum(std::span<float> data, StreamView stream) {
     std::int64_t const needed = detail::ordered_sum_scratch(std::ssize(data), size()) *
                                 static_cast<std::int64_t>(sizeof(float));
     if (needed > scratch_.bytes()) {
@@ -145,11 +133,8 @@ Request NcclCommunicator::iall_reduce_sum(std::span<float> data, StreamView stre
     return {};
 }
 
-Request NcclCommunicator::isend(std::span<std::byte const> data, int destination, int tag,
-                                StreamView stream) {
-    if (stream.native == nullptr) {
-        return inner_->isend(data, destination, tag, {});
-    }
+Request NcclCommunicator::device_send(std::span<std::byte const> data, int destination, int /*tag*/,
+                                      StreamView stream) {
     if (!data.empty()) {
         session_.enqueue(native_, stream, [&] {
             return session_.nccl.send(data.data(), data.size(), ncclUint8, destination, native_,
@@ -159,10 +144,8 @@ Request NcclCommunicator::isend(std::span<std::byte const> data, int destination
     return {};
 }
 
-Request NcclCommunicator::irecv(std::span<std::byte> data, int source, int tag, StreamView stream) {
-    if (stream.native == nullptr) {
-        return inner_->irecv(data, source, tag, {});
-    }
+Request NcclCommunicator::device_recv(std::span<std::byte> data, int source, int /*tag*/,
+                                      StreamView stream) {
     if (!data.empty()) {
         session_.enqueue(native_, stream, [&] {
             return session_.nccl.receive(data.data(), data.size(), ncclUint8, source, native_,
@@ -173,17 +156,12 @@ Request NcclCommunicator::irecv(std::span<std::byte> data, int source, int tag, 
 }
 
 void NcclCommunicator::progress() {
-    inner_->progress();
+    inner().progress();
     session_.mark_now_and_then();
 }
 
-std::unique_ptr<Communicator> NcclCommunicator::split(int color, int key) {
-    auto part = inner_->split(color, key);
-    return part ? std::make_unique<NcclCommunicator>(std::move(part), session_) : nullptr;
-}
-
-std::unique_ptr<Communicator> NcclCommunicator::duplicate() {
-    return std::make_unique<NcclCommunicator>(inner_->duplicate(), session_);
+std::unique_ptr<Communicator> NcclCommunicator::beside(std::unique_ptr<Communicator> inner) {
+    return std::make_unique<NcclCommunicator>(std::move(inner), session_);
 }
 
 void NcclCommunicator::close() {
@@ -194,7 +172,7 @@ void NcclCommunicator::close() {
         std::erase(session_.communicators, native_);
         check_nccl(session_.nccl.destroy(std::exchange(native_, nullptr)), nullptr);
     }
-    inner_->close();
+    inner().close();
 }
 
 }  // namespace longhaul::comm

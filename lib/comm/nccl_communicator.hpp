@@ -1,7 +1,7 @@
 #pragma once
 
 #include "device/buffer.hpp"
-#include "comm/communicator.hpp"
+#include "comm/device_communicator.hpp"
 #include "comm/nccl.hpp"
 
 #include <cstdint>
@@ -24,51 +24,38 @@ namespace longhaul::comm {
 /// Sums        in rank order (ordered_sum.hpp); ncclAllReduce promises none
 /// Graphs      capturable; a sum that is longer than all before it needs memory and must not be captured
 /// Errors      NcclError; a peer that is lost ends the run through the watchdog
-class NcclCommunicator final : public Communicator {
+class NcclCommunicator final : public DeviceCommunicator {
   public:
     /// Collective; see NcclSession::connect.
     NcclCommunicator(std::unique_ptr<Communicator> inner, NcclSession::State& session);
     /// Without close(), what NCCL holds goes with the process: giving it back could wait for a lost peer.
     ~NcclCommunicator() override;
 
-    [[nodiscard]] int rank() const override { return inner_->rank(); }
-    [[nodiscard]] int size() const override { return inner_->size(); }
-    [[nodiscard]] std::string name() const override { return "nccl beside " + inner_->name(); }
+    [[nodiscard]] std::string name() const override { return "nccl beside " + inner().name(); }
     [[nodiscard]] bool capturable() const override { return true; }
-
-    void barrier() override { inner_->barrier(); }
-    void all_reduce(std::span<std::int64_t> data, ReduceOp op) override {
-        inner_->all_reduce(data, op);
-    }
-    [[nodiscard]] Request ibroadcast(std::span<std::byte> data, int root,
-                                     StreamView stream) override;
-    [[nodiscard]] Request iall_gather(std::span<std::byte const> mine, std::span<std::byte> all,
-                                      StreamView stream) override;
-    [[nodiscard]] Request iall_to_all(std::span<std::byte const> send,
-                                      std::span<std::int64_t const> send_bytes,
-                                      std::span<std::byte> receive,
-                                      std::span<std::int64_t const> receive_bytes,
-                                      StreamView stream) override;
-    [[nodiscard]] Request iall_reduce_sum(std::span<float> data, StreamView stream) override;
-    [[nodiscard]] Request isend(std::span<std::byte const> data, int destination, int tag,
-                                StreamView stream) override;
-    [[nodiscard]] Request irecv(std::span<std::byte> data, int source, int tag,
-                                StreamView stream) override;
-    [[nodiscard]] std::optional<Message> try_receive(int source, int tag) override {
-        return inner_->try_receive(source, tag);
-    }
-    [[nodiscard]] Message receive(int source, int tag) override {
-        return inner_->receive(source, tag);
-    }
     void progress() override;
-    [[nodiscard]] std::unique_ptr<Communicator> split(int color, int key) override;
-    [[nodiscard]] std::unique_ptr<Communicator> duplicate() override;
     void close() override;
 
   private:
+    [[nodiscard]] std::unique_ptr<Communicator> beside(
+        std::unique_ptr<Communicator> inner) override;
+    [[nodiscard]] Request device_broadcast(std::span<std::byte> data, int root,
+                                           StreamView stream) override;
+    [[nodiscard]] Request device_all_gather(std::span<std::byte const> mine,
+                                            std::span<std::byte> all, StreamView stream) override;
+    [[nodiscard]] Request device_all_to_all(std::span<std::byte const> send,
+                                            std::span<std::int64_t const> send_bytes,
+                                            std::span<std::byte> receive,
+                                            std::span<std::int64_t const> receive_bytes,
+                                            StreamView stream) override;
+    [[nodiscard]] Request device_all_reduce_sum(std::span<float> data, StreamView stream) override;
+    [[nodiscard]] Request device_send(std::span<std::byte const> data, int destination, int tag,
+                                      StreamView stream) override;
+    [[nodiscard]] Request device_recv(std::span<std::byte> data, int source, int tag,
+                                      StreamView stream) override;
+
     void connect();
 
-    std::unique_ptr<Communicator> inner_;
     NcclSession::State& session_;
     ncclComm* native_ = nullptr;
     device::Buffer scratch_;  // of sums

@@ -13,7 +13,7 @@ namespace {
 constexpr char const* kFile = "libnccl.so.2";
 
 struct Loaded {
-    detail::NcclLibrary library;
+    detail::NcclLibrary functions;
     NcclStatus status;
 };
 
@@ -52,7 +52,7 @@ Loaded load() {
         return loaded;
     }
     int code = 0;
-    if (!find_all(handle, loaded.library) || loaded.library.get_version(&code) != ncclSuccess) {
+    if (!find_all(handle, loaded.functions) || loaded.functions.get_version(&code) != ncclSuccess) {
         loaded.status.missing = fmt::format("{} lacks functions; 2.14 or newer is needed", kFile);
         return loaded;
     }
@@ -78,7 +78,7 @@ std::string describe_nccl() {
 
 detail::NcclLibrary const& detail::nccl_library() {
     LH_EXPECT(nccl_status().missing.empty());
-    return loaded().library;
+    return loaded().functions;
 }
 
 }  // namespace longhaul::comm
