@@ -6,92 +6,43 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
-#include <utility>
 
 namespace longhaul::device {
 namespace {
 
 constexpr std::int64_t kAlignment = 64;
 
-std::byte* allocate_host(std::int64_t bytes) {
+void release_host(void* memory) noexcept { std::free(memory); }
+
+detail::OwnedBytes allocate_host(std::int64_t bytes) {
     std::int64_t const padded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
     void* const memory = std::aligned_alloc(kAlignment, static_cast<std::size_t>(padded));
     if (memory == nullptr) {
         throw std::bad_alloc();
     }
     std::memset(memory, 0, static_cast<std::size_t>(padded));
-    return static_cast<std::byte*>(memory);
+    return {static_cast<std::byte*>(memory), {&release_host}};
 }
 
 }  // namespace
 
-Buffer::Buffer(Gpu const* gpu, std::int64_t bytes) : gpu_(gpu), bytes_(bytes) {
+Buffer::Buffer(Gpu const* gpu, std::int64_t bytes) : bytes_(bytes) {
     LH_EXPECT(bytes >= 0);
-    if (bytes > 0) {
-        data_ = gpu != nullptr ? static_cast<std::byte*>(native::allocate(bytes))
-                               : allocate_host(bytes);
+    if (bytes > 0 && gpu != nullptr) {
+        data_ = {static_cast<std::byte*>(native::allocate(bytes)), {&native::release}};
+    } else if (bytes > 0) {
+        data_ = allocate_host(bytes);
     }
 }
 
-Buffer::Buffer(Buffer&& other) noexcept
-    : gpu_(other.gpu_),
-      data_(std::exchange(other.data_, nullptr)),
-      bytes_(std::exchange(other.bytes_, 0)) {}
-
-Buffer& Buffer::operator=(Buffer&& other) noexcept {
-    if (this != &other) {
-        reset();
-        gpu_ = other.gpu_;
-        data_ = std::exchange(other.data_, nullptr);
-        bytes_ = std::exchange(other.bytes_, 0);
-    }
-    return *this;
-}
-
-Buffer::~Buffer() { reset(); }
-
-void Buffer::reset() noexcept {
-    if (gpu_ != nullptr) {
-        native::release(data_);
-    } else {
-        std::free(data_);
-    }
-    data_ = nullptr;
-}
-
-PinnedBuffer::PinnedBuffer(Gpu const* gpu, std::int64_t bytes)
-    : pinned_(gpu != nullptr), bytes_(bytes) {
+PinnedBuffer::PinnedBuffer(Gpu const* gpu, std::int64_t bytes) : bytes_(bytes) {
     LH_EXPECT(bytes >= 0);
-    if (bytes > 0) {
-        data_ = pinned_ ? static_cast<std::byte*>(native::allocate_pinned(bytes))
-                        : allocate_host(bytes);
+    if (bytes > 0 && gpu != nullptr) {
+        data_ = {static_cast<std::byte*>(native::allocate_pinned(bytes)),
+                 {&native::release_pinned}};
+    } else if (bytes > 0) {
+        data_ = allocate_host(bytes);
     }
-}
-
-PinnedBuffer::PinnedBuffer(PinnedBuffer&& other) noexcept
-    : pinned_(other.pinned_),
-      data_(std::exchange(other.data_, nullptr)),
-      bytes_(std::exchange(other.bytes_, 0)) {}
-
-PinnedBuffer& PinnedBuffer::operator=(PinnedBuffer&& other) noexcept {
-    if (this != &other) {
-        reset();
-        pinned_ = other.pinned_;
-        data_ = std::exchange(other.data_, nullptr);
-        bytes_ = std::exchange(other.bytes_, 0);
-    }
-    return *this;
-}
-
-PinnedBuffer::~PinnedBuffer() { reset(); }
-
-void PinnedBuffer::reset() noexcept {
-    if (pinned_) {
-        native::release_pinned(data_);
-    } else {
-        std::free(data_);
-    }
-    data_ = nullptr;
 }
 
 void upload(Gpu const* gpu, void* to, void const* from, std::int64_t bytes) {

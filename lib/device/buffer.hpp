@@ -5,9 +5,20 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 
 namespace longhaul::device {
+
+namespace detail {
+
+struct Release {
+    void (*function)(void* memory) noexcept = nullptr;
+    void operator()(std::byte* memory) const noexcept { function(memory); }
+};
+using OwnedBytes = std::unique_ptr<std::byte, Release>;
+
+}  // namespace detail
 
 /// Bytes in the memory that the backend computes in: of `gpu`, or of the host where that is null. Aligned to 256 bytes
 /// (host: 64), not initialised on a GPU, zero on the host. Move-only.
@@ -17,23 +28,16 @@ class Buffer {
   public:
     Buffer() = default;
     Buffer(Gpu const* gpu, std::int64_t bytes);
-    Buffer(Buffer&& other) noexcept;
-    Buffer& operator=(Buffer&& other) noexcept;
-    ~Buffer();
 
-    [[nodiscard]] std::byte* data() const { return data_; }
-    [[nodiscard]] std::int64_t bytes() const { return bytes_; }
-    [[nodiscard]] bool on_gpu() const { return gpu_ != nullptr; }
+    [[nodiscard]] std::byte* data() const { return data_.get(); }
+    [[nodiscard]] std::int64_t bytes() const { return data_ ? bytes_ : 0; }
     template <class T>
     [[nodiscard]] T* as() const {
-        return reinterpret_cast<T*>(data_);
+        return reinterpret_cast<T*>(data_.get());
     }
 
   private:
-    void reset() noexcept;
-
-    Gpu const* gpu_ = nullptr;
-    std::byte* data_ = nullptr;
+    detail::OwnedBytes data_;
     std::int64_t bytes_ = 0;
 };
 
@@ -42,25 +46,19 @@ class PinnedBuffer {
   public:
     PinnedBuffer() = default;
     PinnedBuffer(Gpu const* gpu, std::int64_t bytes);
-    PinnedBuffer(PinnedBuffer&& other) noexcept;
-    PinnedBuffer& operator=(PinnedBuffer&& other) noexcept;
-    ~PinnedBuffer();
 
-    [[nodiscard]] std::byte* data() const { return data_; }
-    [[nodiscard]] std::int64_t bytes() const { return bytes_; }
+    [[nodiscard]] std::byte* data() const { return data_.get(); }
+    [[nodiscard]] std::int64_t bytes() const { return data_ ? bytes_ : 0; }
     [[nodiscard]] std::span<std::byte> span() const {
-        return {data_, static_cast<std::size_t>(bytes_)};
+        return {data(), static_cast<std::size_t>(bytes())};
     }
     template <class T>
     [[nodiscard]] T* as() const {
-        return reinterpret_cast<T*>(data_);
+        return reinterpret_cast<T*>(data_.get());
     }
 
   private:
-    void reset() noexcept;
-
-    bool pinned_ = false;
-    std::byte* data_ = nullptr;
+    detail::OwnedBytes data_;
     std::int64_t bytes_ = 0;
 };
 

@@ -4,6 +4,9 @@
 #include "device/buffer.hpp"
 #include "device/gpu_info.hpp"
 #include "kernels/reference/load_element.hpp"
+#include "support/tolerance.hpp"
+
+#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
@@ -289,6 +292,23 @@ char const* isa_name(Isa isa) {
             return "avx512_bf16";
     }
     return "unknown";
+}
+
+void expect_close(AttentionCase const& attention, AttentionResult const& result,
+                  AttentionResult const& expected) {
+    auto const tolerance = test_support::attention_tolerance(attention.shape().dtype);
+    double const scale = attention.largest_value();
+    for (std::size_t i = 0; i < expected.lse.size(); ++i) {
+        if (std::isinf(expected.lse[i])) {
+            ASSERT_EQ(result.lse[i], expected.lse[i]) << "lse " << i;
+        } else {
+            double const bound = tolerance.lse * std::max(1.0, std::abs(double{expected.lse[i]}));
+            ASSERT_NEAR(result.lse[i], expected.lse[i], bound) << "lse " << i;
+        }
+    }
+    for (std::size_t i = 0; i < expected.out.size(); ++i) {
+        ASSERT_NEAR(result.out[i], expected.out[i], tolerance.out * scale) << "out " << i;
+    }
 }
 
 }  // namespace longhaul::kernels::test

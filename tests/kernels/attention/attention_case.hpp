@@ -95,6 +95,10 @@ class AttentionCase {
                                                    std::int64_t& next_block,
                                                    std::mt19937_64& random);
 
+/// Bounds of test_support::attention_tolerance; -inf must stand in the same places.
+void expect_close(AttentionCase const& attention, AttentionResult const& result,
+                  AttentionResult const& expected);
+
 /// The first GPU of this machine; null where there is none.
 [[nodiscard]] device::Gpu* test_gpu();
 

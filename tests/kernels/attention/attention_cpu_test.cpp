@@ -23,26 +23,15 @@ double largest_difference(std::vector<float> const& a, std::vector<float> const&
     return largest;
 }
 
-/// Bounds on the difference from the reference; -inf must stand in the same places.
-void expect_close(AttentionCase const& attention, AttentionResult const& result,
-                  AttentionResult const& expected) {
-    auto const tolerance = test_support::attention_tolerance(attention.shape().dtype);
-    double const scale = attention.largest_value();
-    for (std::size_t i = 0; i < expected.lse.size(); ++i) {
-        if (std::isinf(expected.lse[i])) {
-            ASSERT_EQ(result.lse[i], expected.lse[i]) << "lse " << i;
-        } else {
-            double const bound = tolerance.lse * std::max(1.0, std::abs(double{expected.lse[i]}));
-            ASSERT_NEAR(result.lse[i], expected.lse[i], bound) << "lse " << i;
-        }
-    }
-    for (std::size_t i = 0; i < expected.out.size(); ++i) {
-        ASSERT_NEAR(result.out[i], expected.out[i], tolerance.out * scale) << "out " << i;
-    }
+/// Close to the reference, and in bf16 not much farther from it than a plain loop over rounded numbers.
+void expect_as_good(AttentionCase const& attention, AttentionResult const& result,
+                    AttentionResult const& expected) {
+    expect_close(attention, result, expected);
     if (attention.shape().dtype == DType::bf16) {
         AttentionResult const naive = attention.run_naive_bf16();
-        EXPECT_LE(largest_difference(result.out, expected.out),
-                  2 * largest_difference(naive.out, expected.out) + 1e-5 * scale);
+        EXPECT_LE(
+            largest_difference(result.out, expected.out),
+            2 * largest_difference(naive.out, expected.out) + 1e-5 * attention.largest_value());
     }
 }
 
@@ -121,7 +110,7 @@ TEST_P(AttentionCpu, EqualsTheReferenceOnRandomWork) {
         std::mt19937_64 random(seed);
         AttentionCase const attention = random_case(dtype(), random);
         int const threads = static_cast<int>(pick(random, 1, 3));
-        expect_close(attention, attention.run(exec(threads)), attention.run_reference());
+        expect_as_good(attention, attention.run(exec(threads)), attention.run_reference());
         if (HasFatalFailure()) {
             return;
         }
@@ -167,7 +156,7 @@ TEST_P(AttentionCpu, RisingScoresMoveTheReferenceAgainAndAgain) {
         attention.set_key(slot / 64, 0, slot % 64, 0, static_cast<float>(slot - 1000) / 8.0F);
     }
     attention.add_item({1, 0}, {{0, 32, 0, 64}}, 0, 32 * 64);
-    expect_close(attention, attention.run(exec()), attention.run_reference());
+    expect_as_good(attention, attention.run(exec()), attention.run_reference());
 }
 
 TEST_P(AttentionCpu, AStaleSlotThatIsNotSeenNeverShows) {

@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-#include <iostream>
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -36,17 +36,10 @@ EngineCase on_gpu(EngineCase which) {
 class CudaLayouts : public CudaEngine, public testing::WithParamInterface<Grid> {};
 
 TEST_P(CudaLayouts, AgreeWithOneRankOfTheCpu) {
-    for (EngineCase const& on_cpu : cases_of(GetParam(), 2)) {
-        EngineCase const which = on_gpu(on_cpu);
-        EngineOutcome const outcome =
-            checker().runner.run_on_loopback(which, checker().jobs(which));
-        for (std::string const& problem : checker().check(which, outcome)) {
-            ADD_FAILURE() << which.name() << ": " << problem;
-        }
-    }
+    std::vector<EngineCase> cases = cases_of(GetParam(), 2);
+    std::transform(cases.begin(), cases.end(), cases.begin(), on_gpu);
+    expect_agreement(checker(), cases);
     EXPECT_LE(checker().total.near_ties, 4);
-    std::cout << "largest difference so far " << checker().total.max_delta << " over "
-              << checker().total.values << " log-probabilities\n";
 }
 
 INSTANTIATE_TEST_SUITE_P(Grids, CudaLayouts,
@@ -61,18 +54,7 @@ INSTANTIATE_TEST_SUITE_P(Grids, CudaLayouts,
 
 TEST_F(CudaEngine, Bf16StaysCloseToF32) {
     for (Grid const& grid : {Grid{1, 1, 1, 1}, Grid{1, 1, 2, 1}}) {
-        EngineCase which = on_gpu(cases_of(grid, 1)[2]);
-        which.dtype = DType::bf16;
-        std::vector<JobLine> const& jobs = checker().jobs(which);
-        EngineResults const reference =
-            checker().runner.run_on_loopback(baseline_case(), jobs).results;
-        EngineResults const run = checker().runner.run_on_loopback(which, jobs).results;
-        std::vector<JobLine> const scored{jobs[0]};
-        Comparison const comparison = compare(scored, reference, {{"score", run.at("score")}}, 1.0);
-        EXPECT_TRUE(comparison.problems.empty())
-            << which.name() << ": " << comparison.problems.front();
-        EXPECT_LT(comparison.mean_delta(), 0.1) << which.name();
-        EXPECT_GT(comparison.mean_delta(), 1e-6) << "bf16 computed in f32?";
+        expect_bf16_close_to_f32(checker(), on_gpu(cases_of(grid, 1)[2]));
     }
 }
 

@@ -5,8 +5,11 @@
 #include "support/engine/engine_runner.hpp"
 #include "support/engine/job_lines.hpp"
 
+#include <gtest/gtest.h>
+
 #include <array>
 #include <cstdint>
+#include <iostream>
 #include <map>
 #include <string>
 #include <utility>
@@ -118,5 +121,31 @@ class LayoutChecker {
          {layout_jobs(false, true), {}},
          {layout_jobs(true, true), {}}}};
 };
+
+/// Runs the cases on loopback ranks and reports every disagreement.
+inline void expect_agreement(LayoutChecker& checker, std::vector<EngineCase> const& cases) {
+    for (EngineCase const& which : cases) {
+        EngineOutcome const outcome = checker.runner.run_on_loopback(which, checker.jobs(which));
+        for (std::string const& problem : checker.check(which, outcome)) {
+            ADD_FAILURE() << which.name() << ": " << problem;
+        }
+    }
+    std::cout << "largest difference so far " << checker.total.max_delta << " over "
+              << checker.total.values << " log-probabilities, near-ties " << checker.total.near_ties
+              << '\n';
+}
+
+/// The scored job in bf16 stays close to what f32 gives, and is not f32 in disguise.
+inline void expect_bf16_close_to_f32(LayoutChecker& checker, EngineCase which) {
+    which.dtype = DType::bf16;
+    std::vector<JobLine> const& jobs = checker.jobs(which);
+    EngineResults const reference = checker.runner.run_on_loopback(baseline_case(), jobs).results;
+    EngineResults const run = checker.runner.run_on_loopback(which, jobs).results;
+    std::vector<JobLine> const scored{jobs[0]};
+    Comparison const comparison = compare(scored, reference, {{"score", run.at("score")}}, 1.0);
+    EXPECT_TRUE(comparison.problems.empty()) << which.name() << ": " << comparison.problems.front();
+    EXPECT_LT(comparison.mean_delta(), 0.1) << which.name();
+    EXPECT_GT(comparison.mean_delta(), 1e-6) << "bf16 computed in f32?";
+}
 
 }  // namespace longhaul::test

@@ -4,7 +4,9 @@
 
 #include <gtest/gtest.h>
 
-#include <iostream>
+#include <cstddef>
+#include <string>
+#include <vector>
 
 namespace longhaul::test {
 namespace {
@@ -30,21 +32,16 @@ class Layouts : public testing::TestWithParam<Grid> {};
 
 TEST_P(Layouts, AgreeWithOneRank) {
     Comparison const before = checker().total;
-    std::vector<EngineCase> const cases = cases_of(GetParam(), kVariants);
-    for (std::size_t c = kStride - 1; c < cases.size(); c += kStride) {
-        EngineCase const& which = cases[c];
-        EngineOutcome const outcome =
-            checker().runner.run_on_loopback(which, checker().jobs(which));
-        for (std::string const& problem : checker().check(which, outcome)) {
-            ADD_FAILURE() << which.name() << ": " << problem;
-        }
+    std::vector<EngineCase> const all = cases_of(GetParam(), kVariants);
+    std::vector<EngineCase> cases;
+    for (std::size_t c = kStride - 1; c < all.size(); c += kStride) {
+        cases.push_back(all[c]);
     }
+    expect_agreement(checker(), cases);
     Comparison const& after = checker().total;
     EXPECT_GT(after.values - before.values, 1000);
     // Near-ties are rare in the tiny model: more of them would hide a defect.
     EXPECT_LE(after.near_ties - before.near_ties, 2);
-    std::cout << "largest difference so far " << after.max_delta << " over " << after.values
-              << " log-probabilities, near-ties " << after.near_ties << '\n';
 }
 
 INSTANTIATE_TEST_SUITE_P(Grids, Layouts, testing::ValuesIn(kGrids),
@@ -58,20 +55,7 @@ INSTANTIATE_TEST_SUITE_P(Grids, Layouts, testing::ValuesIn(kGrids),
 // bf16 has no bound of its own here: the real model's is measured against transformers. The tiny model must stay close.
 TEST(LayoutsInBf16, StayCloseToF32) {
     for (Grid const& grid : {Grid{1, 1, 1, 1}, Grid{1, 2, 2, 2}}) {
-        EngineCase which = cases_of(grid, 1)[2];
-        which.dtype = DType::bf16;
-        std::vector<JobLine> const& jobs = checker().jobs(which);
-        EngineCase exact = baseline_case();
-        EngineResults const reference = checker().runner.run_on_loopback(exact, jobs).results;
-        EngineResults const run = checker().runner.run_on_loopback(which, jobs).results;
-
-        std::vector<JobLine> const scored{jobs[0]};
-        Comparison const comparison = compare(scored, reference, {{"score", run.at("score")}}, 1.0);
-
-        EXPECT_TRUE(comparison.problems.empty())
-            << which.name() << ": " << comparison.problems.front();
-        EXPECT_LT(comparison.mean_delta(), 0.1) << which.name();
-        EXPECT_GT(comparison.mean_delta(), 1e-6) << "bf16 computed in f32?";
+        expect_bf16_close_to_f32(checker(), cases_of(grid, 1)[2]);
     }
 }
 

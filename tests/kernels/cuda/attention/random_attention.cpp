@@ -1,12 +1,7 @@
 #include "kernels/cuda/attention/random_attention.hpp"
 
-#include "support/tolerance.hpp"
-
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <numeric>
 #include <utility>
 #include <vector>
@@ -101,23 +96,6 @@ AttentionCase random_attention(AttentionRange const& range, std::uint64_t seed) 
         add_sequence(attention, sequence, random);
     }
     return attention;
-}
-
-void expect_close(AttentionCase const& attention, AttentionResult const& result,
-                  AttentionResult const& expected) {
-    auto const tolerance = test_support::attention_tolerance(attention.shape().dtype);
-    double const scale = attention.largest_value();
-    for (std::size_t i = 0; i < expected.lse.size(); ++i) {
-        if (std::isinf(expected.lse[i])) {
-            ASSERT_EQ(result.lse[i], expected.lse[i]) << "lse " << i;
-        } else {
-            double const bound = tolerance.lse * std::max(1.0, std::abs(double{expected.lse[i]}));
-            ASSERT_NEAR(result.lse[i], expected.lse[i], bound) << "lse " << i;
-        }
-    }
-    for (std::size_t i = 0; i < expected.out.size(); ++i) {
-        ASSERT_NEAR(result.out[i], expected.out[i], tolerance.out * scale) << "out " << i;
-    }
 }
 
 }  // namespace longhaul::kernels::test

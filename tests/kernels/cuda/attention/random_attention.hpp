@@ -21,8 +21,4 @@ struct AttentionRange {
 /// counts; some rows see nothing, some stand in no item, some items are empty, slots and extents end anywhere.
 [[nodiscard]] AttentionCase random_attention(AttentionRange const& range, std::uint64_t seed);
 
-/// Bounds of test_support::attention_tolerance; -inf must stand in the same places.
-void expect_close(AttentionCase const& attention, AttentionResult const& result,
-                  AttentionResult const& expected);
-
 }  // namespace longhaul::kernels::test
