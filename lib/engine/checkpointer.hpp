@@ -96,6 +96,7 @@ class Checkpointer {
         SequenceId sequence = -1;
         std::int64_t entries = 0;  // wanted
         std::vector<LoadBlock> blocks;
+        std::unique_ptr<device::Event> ready;  // of a GPU: what was queued for the blocks before
     };
     struct LoadDone {
         LoadReport report;
@@ -154,6 +155,10 @@ class Checkpointer {
     double stalled_s_ = 0.0;
     std::int64_t bytes_written_ = 0;  // without merging
     std::int64_t bytes_merged_ = 0;   // once the compactor is gone
+
+    // Of the loader's thread, from its first task on.
+    std::optional<device::Stream> load_stream_;
+    device::PinnedBuffer load_buffer_;
 
     // Last: their threads use the members above.
     std::optional<WorkerThread<WriteTask, WriteDone>> writer_;

@@ -50,7 +50,7 @@ Checkpointer::WriteDone Checkpointer::write(WriteTask task) const {
 void Checkpointer::begin_load(schedule::Sequence const& sequence,
                               schedule::ChunkScheduler const& scheduler) {
     std::int64_t const slots = kv_.layout().block_slots;
-    LoadTask task{sequence.spec.id, sequence.spec.load_entries, {}};
+    LoadTask task{sequence.spec.id, sequence.spec.load_entries, {}, nullptr};
     schedule::BlockTable const& table = scheduler.kv().table(sequence.spec.id);
     // What another sequence has or loads is not loaded twice; the scheduler waits for it.
     for (std::int64_t block = sequence.taken_over / slots; block * slots < task.entries; ++block) {
@@ -61,6 +61,12 @@ void Checkpointer::begin_load(schedule::Sequence const& sequence,
         }
     }
     if (loader_) {
+        if (kv_.gpu() != nullptr) {
+            // A block of a failed sequence may be waiting to be scrubbed. Not waited for by the host: the loader must not touch
+            // the engine's stream, which may be recording a graph.
+            task.ready = std::make_unique<device::Event>();
+            task.ready->record(kv_.gpu()->stream());
+        }
         loader_->submit(std::move(task));
         return;
     }
@@ -72,23 +78,27 @@ void Checkpointer::begin_load(schedule::Sequence const& sequence,
 Checkpointer::LoadDone Checkpointer::load(LoadTask const& task) {
     LoadDone done;
     done.report = {task.sequence, task.entries};
-    std::optional<device::Stream> stream;
-    if (kv_.gpu() != nullptr) {
-        kv_.gpu()->select();
-        stream.emplace();
-        // A block of a failed sequence may be waiting to be scrubbed there.
-        kv_.gpu()->synchronize();
+    if (load_buffer_.bytes() == 0) {
+        if (kv_.gpu() != nullptr) {
+            kv_.gpu()->select();
+            load_stream_.emplace();
+        }
+        load_buffer_ = device::PinnedBuffer(kv_.gpu(), block_bytes_);
     }
-    device::PinnedBuffer const canonical(kv_.gpu(), block_bytes_);
+    if (task.ready) {
+        task.ready->hold_back(load_stream_->view());
+    }
+    std::span<std::byte> const canonical = load_buffer_.span();
     for (LoadBlock const& block : task.blocks) {
-        done.problem = index_->read(block.key, canonical.span());
+        done.problem = index_->read(block.key, canonical);
         if (!done.problem.empty()) {
             done.report.entries = block.first_entry;
             break;
         }
-        kv_.load_block(block.pool_block, canonical.span(), stream ? stream->view() : StreamView{});
-        if (stream) {
-            stream->synchronize();
+        kv_.load_block(block.pool_block, canonical,
+                       load_stream_ ? load_stream_->view() : StreamView{});
+        if (load_stream_) {
+            load_stream_->synchronize();
         }
         done.loaded.push_back(block.key);
         for (io::KvSegmentInfo const& source : index_->sources(block.key)) {
@@ -112,7 +122,8 @@ void Checkpointer::handle_loaded() {
             for (; source < done->num_sources[block]; ++source) {
                 places.push_back(ledger_.old(done->sources[source]));
             }
-            if (!places.empty()) {
+            // What this run has saved itself stays where it is: a merge under way may count on it.
+            if (!places.empty() && !ledger_.holds(done->loaded[block])) {
                 ledger_.put(done->loaded[block], std::move(places));
             }
         }

@@ -38,7 +38,7 @@ class KvCache {
     /// pinned memory, and whoever reads it first waits for that stream and calls end_save, in any thread.
     void begin_save(std::int64_t pool_block, std::int64_t num_slots, std::span<std::byte> out);
     void end_save(std::int64_t num_slots, std::span<std::byte> out) const;
-    /// The inverse, all slots. On a GPU in the order of `stream`, which belongs to the caller and is waited for.
+    /// The inverse, all slots. On a GPU only queued in `stream`, which the caller waits for before `canonical` is used again.
     void load_block(std::int64_t pool_block, std::span<std::byte const> canonical,
                     StreamView stream = {});
     [[nodiscard]] device::Gpu const* gpu() const { return gpu_; }
