@@ -1,5 +1,6 @@
 #include "kernels/attention.hpp"
 
+#include "base/checked.hpp"
 #include "base/error.hpp"
 #include "kernels/cpu/attention.hpp"
 #include "kernels/cuda/backend.hpp"
@@ -13,14 +14,14 @@ namespace {
 
 constexpr std::int64_t kMaxDim = 256;
 
-void expect_item(AttentionArgs const& args, AttentionItem const& item) {
+void expect_item(KvLayout const& layout, std::int64_t num_rows, AttentionItem const& item) {
     LH_EXPECT(item.visible.empty() || item.visible.size() == item.rows.size());
     for (std::int32_t const row : item.rows) {
-        LH_EXPECT(row >= 0 && row < args.num_rows);
+        LH_EXPECT(row >= 0 && row < num_rows);
     }
     for (KvExtent const& extent : item.extents) {
         LH_EXPECT(extent.block >= 0 && extent.count >= 0 && extent.first_slot >= 0);
-        LH_EXPECT(extent.count <= 1 || extent.slot_stride >= args.layout.block_slots);
+        LH_EXPECT(extent.count <= 1 || extent.slot_stride >= layout.block_slots);
     }
 }
 
@@ -32,8 +33,11 @@ void expect_valid(ExecContext const& exec, AttentionArgs const& args) {
     LH_EXPECT(layout.value_dim > 0 && layout.value_dim % 8 == 0 && layout.value_dim <= kMaxDim);
     LH_EXPECT(args.scale > 0.0F && std::isfinite(args.scale));
     LH_EXPECT(exec.threads >= 1 && exec.isa <= detect_isa());
+    if (exec.backend == Backend::cuda) {
+        return;  // items were looked at when the work was prepared, once for all layers
+    }
     for (AttentionItem const& item : args.items) {
-        expect_item(args, item);
+        expect_item(layout, args.num_rows, item);
     }
 }
 
@@ -41,13 +45,12 @@ void expect_valid(ExecContext const& exec, AttentionArgs const& args) {
 
 // Host backends cut the work inside the call: it costs them microseconds beside milliseconds.
 struct AttentionWork::Impl {
-    ExecContext exec;
+    Shape shape;
     std::unique_ptr<cuda::AttentionPlan> plan;
 };
 
 AttentionWork::AttentionWork(ExecContext const& exec, Shape const& shape)
-    : impl_(std::make_unique<Impl>()) {
-    impl_->exec = exec;
+    : impl_(std::make_unique<Impl>(Impl{shape, nullptr})) {
     if (exec.backend == Backend::cuda) {
         impl_->plan = cuda::make_attention_plan(exec, shape);
     }
@@ -55,6 +58,14 @@ AttentionWork::AttentionWork(ExecContext const& exec, Shape const& shape)
 AttentionWork::~AttentionWork() = default;
 AttentionWork::AttentionWork(AttentionWork&&) noexcept = default;
 AttentionWork& AttentionWork::operator=(AttentionWork&&) noexcept = default;
+
+std::int64_t AttentionWork::partial_bytes(Shape const& shape, std::int64_t num_rows,
+                                          std::int64_t num_slots) {
+    constexpr std::int64_t kItems = 3;
+    std::int64_t const parts = kItems + (shape.fixed_splits ? num_slots / kFixedPartSlots + 1 : 0);
+    return num_rows * shape.num_heads * parts * (shape.layout.value_dim + 1) *
+           dtype_bytes(DType::f32);
+}
 
 void AttentionWork::append_launch_key(std::vector<std::uint64_t>& key) const {
     if (impl_->plan) {
@@ -64,6 +75,9 @@ void AttentionWork::append_launch_key(std::vector<std::uint64_t>& key) const {
 
 void AttentionWork::prepare(std::int64_t num_rows, std::span<AttentionItem const> items) {
     if (impl_->plan) {
+        for (AttentionItem const& item : items) {
+            expect_item(impl_->shape.layout, num_rows, item);
+        }
         impl_->plan->prepare(num_rows, items);
     }
 }

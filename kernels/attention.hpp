@@ -44,8 +44,16 @@ class AttentionWork {
         bool fixed_splits = false;
     };
     struct Impl;
+    /// Length of a part with fixed splits: long enough that merging costs nothing beside, short enough that a million slots of
+    /// one head fill a GPU.
+    static constexpr std::int64_t kFixedPartSlots = 8192;
 
     AttentionWork(ExecContext const& exec, Shape const& shape);
+
+    /// Bytes of a GPU's memory that partial results of `num_rows` rows over at most `num_slots` slots each can take. A row
+    /// stands in up to three items (document, rest of the history, own chunk).
+    [[nodiscard]] static std::int64_t partial_bytes(Shape const& shape, std::int64_t num_rows,
+                                                    std::int64_t num_slots);
     ~AttentionWork();
     AttentionWork(AttentionWork&&) noexcept;
     AttentionWork& operator=(AttentionWork&&) noexcept;

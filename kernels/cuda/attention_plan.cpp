@@ -9,9 +9,6 @@
 namespace longhaul::kernels::cuda {
 namespace {
 
-/// KV slots of a part where a row's bits may depend on nothing but the item: long enough that merging costs nothing beside,
-/// short enough that a million tokens of one head fill a GPU.
-constexpr std::int64_t kFixedPartSlots = 8192;
 constexpr std::int64_t kMinPartSlots = 1024;
 
 template <class T>
@@ -46,9 +43,10 @@ KernelChoice choose_kernel(AttentionWork::Shape const& shape, int capability, in
                               : kMmaTileRows;
     work.wide.persistent = hopper;
     // Two CTAs of the other kernels share a multiprocessor at common head sizes.
-    work.wide.schedule = {.num_ctas = hopper ? multiprocessors : 2 * multiprocessors,
-                          .min_part = kMinPartSlots / work.tile_slots,
-                          .fixed_part = shape.fixed_splits ? kFixedPartSlots / work.tile_slots : 0};
+    work.wide.schedule = {
+        .num_ctas = hopper ? multiprocessors : 2 * multiprocessors,
+        .min_part = kMinPartSlots / work.tile_slots,
+        .fixed_part = shape.fixed_splits ? AttentionWork::kFixedPartSlots / work.tile_slots : 0};
     // Which kernel a row gets may depend on how many rows there are only where its bits may.
     if (hopper && !shape.fixed_splits) {
         work.narrow = {.rows = kDecodeTileRows,

@@ -19,8 +19,7 @@ LayerRunner::LayerRunner(RankContext& context, std::int64_t max_rows)
       kvp_index_(static_cast<std::size_t>(context.grid.coord().kvp)),
       exchange_(context.grid.kvp(), config_, partition_, context.exec),
       work_(context.exec, {context.kv.layout(), partition_.heads.size(), context.deterministic}),
-      // A GPU is bound by the traffic of these two; bf16 factors make bf16 enough.
-      wide_dtype_(context.gpu() != nullptr ? context.weights.dtype : DType::f32) {
+      wide_dtype_(wide_dtype(context.exec.backend, context.weights.dtype)) {
     auto const make = [&](std::int64_t width, DType dtype) {
         return device::Buffer(context.gpu(), max_rows * width * dtype_bytes(dtype));
     };
@@ -44,16 +43,19 @@ LayerRunner::LayerRunner(RankContext& context, std::int64_t max_rows)
 }
 
 std::int64_t workspace_bytes(ModelConfig const& config, model::Partition const& partition,
-                             std::int64_t kvp_index, DType dtype, std::int64_t max_rows) {
+                             std::int64_t kvp_index, kernels::Backend backend, DType dtype,
+                             std::int64_t max_rows) {
     auto const k = static_cast<std::size_t>(kvp_index);
     std::int64_t const heads = partition.heads.size() * config.head_dim;
     std::int64_t const kv_heads = partition.kv_heads.size() * config.head_dim;
     std::int64_t const slice = partition.projection[k].size();
     std::int64_t const ffn = partition.ffn[k].size();
-    std::int64_t const f32 = 2 * config.hidden_dim + heads + 2 * kv_heads + config.head_dim +
-                             heads + partition.heads.size() + slice + 2 * ffn;
+    std::int64_t const wide = heads + 2 * kv_heads + 2 * ffn;
+    std::int64_t const f32 =
+        2 * config.hidden_dim + config.head_dim + heads + partition.heads.size() + slice;
     std::int64_t const typed = config.hidden_dim + heads + std::max(slice, ffn);
-    return max_rows * (f32 * dtype_bytes(DType::f32) + typed * dtype_bytes(dtype));
+    return max_rows * (wide * dtype_bytes(wide_dtype(backend, dtype)) +
+                       f32 * dtype_bytes(DType::f32) + typed * dtype_bytes(dtype));
 }
 
 void LayerRunner::run(StepBatch const& batch, BatchArrays const& arrays, float* hidden) {

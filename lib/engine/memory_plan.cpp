@@ -2,6 +2,7 @@
 
 #include "base/checked.hpp"
 #include "comm/agree.hpp"
+#include "kernels/attention.hpp"
 #include "kv/kv_cache.hpp"
 #include "engine/layer_runner.hpp"
 #include "engine/node_memory.hpp"
@@ -24,8 +25,24 @@ double mib(std::int64_t bytes) { return static_cast<double>(bytes) / kMiB; }
 // The loader's scratch, the tokenizer, message buffers, embeddings read ahead and the C++ runtime.
 constexpr std::int64_t kHostReserve = std::int64_t{96} << 20;
 
-// What the GPU's runtime and libraries take for kernels and their own workspace, and partial results of attention.
+// What the GPU's runtime and libraries take for kernels and their own workspace.
 constexpr std::int64_t kGpuReserve = std::int64_t{640} << 20;
+
+/// Of a GPU, besides the layers' workspace: partial results of attention and the messages over KVP.
+std::int64_t gpu_work_bytes(ModelConfig const& config, model::Partition const& partition,
+                            RunOptions const& options, std::int64_t max_rows,
+                            std::int64_t kv_blocks) {
+    kernels::AttentionWork::Shape const shape{kv_layout(config, partition, options),
+                                              partition.heads.size(), options.deterministic};
+    std::int64_t bytes =
+        kernels::AttentionWork::partial_bytes(shape, max_rows, kv_blocks * options.block_slots);
+    if (partition.projection.size() > 1) {
+        // What goes to the others, what comes from them, and the merged rows where not all are.
+        bytes +=
+            3 * max_rows * partition.heads.size() * (config.head_dim + 1) * dtype_bytes(DType::f32);
+    }
+    return bytes;
+}
 
 RankMemory own_memory(ModelConfig const& config, model::Partition const& partition,
                       std::int64_t kvp_index, RunOptions const& options,
@@ -36,8 +53,9 @@ RankMemory own_memory(ModelConfig const& config, model::Partition const& partiti
     memory.budget = budget;
     memory.weights =
         model::weight_bytes(config, partition, kvp_index, options.kvp_weights, options.dtype);
-    memory.workspace = workspace_bytes(config, partition, kvp_index, options.dtype, max_rows) +
-                       max_rows * config.hidden_dim * dtype_bytes(DType::f32);
+    memory.workspace =
+        workspace_bytes(config, partition, kvp_index, options.backend, options.dtype, max_rows) +
+        max_rows * config.hidden_dim * dtype_bytes(DType::f32);
     if (partition.last_stage) {
         memory.workspace +=
             kLogitRows * (partition.vocab.size() + 2 * config.hidden_dim) * dtype_bytes(DType::f32);
@@ -46,15 +64,25 @@ RankMemory own_memory(ModelConfig const& config, model::Partition const& partiti
         constexpr std::int64_t kDefaultBuffer = std::int64_t{256} << 20;
         memory.checkpoint_buffer =
             options.checkpoint_buffer.value_or(std::min(kDefaultBuffer, budget / 16));
-        if (options.backend != kernels::Backend::cuda) {  // else it is pinned host memory
+        if (options.backend != kernels::Backend::cuda) {  // there it is pinned host memory
             memory.workspace += memory.checkpoint_buffer;
         }
     }
     memory.bytes_per_block = kv::KvCache::bytes_per_block(kv_layout(config, partition, options),
                                                           partition.layers.size());
-    std::int64_t const left = budget - memory.weights - memory.workspace - limit.reserve;
-    std::int64_t const kv_bytes = options.kv_bytes.value_or(left);
-    memory.kv_blocks = std::max<std::int64_t>(0, kv_bytes / memory.bytes_per_block);
+    bool const on_gpu = options.backend == kernels::Backend::cuda;
+    auto const gpu_workspace = [&](std::int64_t kv_blocks) {
+        return on_gpu ? gpu_work_bytes(config, partition, options, max_rows, kv_blocks) : 0;
+    };
+    std::int64_t const left =
+        budget - memory.weights - memory.workspace - limit.reserve - gpu_workspace(0);
+    // What a block costs besides itself: it is longer parts of attention that leave partial results.
+    constexpr std::int64_t kMany = std::int64_t{1} << 20;
+    std::int64_t const per_block =
+        memory.bytes_per_block + ceil_div(gpu_workspace(kMany) - gpu_workspace(0), kMany);
+    memory.kv_blocks = std::max<std::int64_t>(
+        0, options.kv_bytes ? *options.kv_bytes / memory.bytes_per_block : left / per_block);
+    memory.workspace += gpu_workspace(memory.kv_blocks);
     return memory;
 }
 

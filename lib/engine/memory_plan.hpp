@@ -15,10 +15,10 @@ namespace longhaul::engine {
 
 /// Bytes one rank is going to need, and the KV blocks its memory has room for.
 struct RankMemory {
-    std::int64_t budget = 0;  ///< of the node's memory, divided by its ranks
+    std::int64_t budget = 0;  ///< of the node's or the GPU's memory, divided by its ranks
     std::int64_t weights = 0;
-    std::int64_t workspace = 0;          ///< with the buffer
-    std::int64_t checkpoint_buffer = 0;  ///< for KV cache that waits to be written
+    std::int64_t workspace = 0;          ///< with the checkpoint buffer, unless a GPU computes
+    std::int64_t checkpoint_buffer = 0;  ///< of the host, for KV cache that waits to be written
     std::int64_t bytes_per_block = 0;
     std::int64_t kv_blocks = 0;  ///< what fits here
 };
