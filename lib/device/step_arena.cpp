@@ -1,23 +1,24 @@
 #include "device/step_arena.hpp"
 
+#include "base/error.hpp"
+
 #include <algorithm>
 
 namespace longhaul::device {
 
 void StepArena::begin(std::int64_t bytes) {
+    if (gpu_ == nullptr) {
+        return;
+    }
     turn_ = 1 - turn_;
     used_ = 0;
     Staging& turn = staging_[turn_];
-    if (gpu_ != nullptr && !turn.copied) {
+    if (!turn.copied) {
         turn.copied.emplace();
     }
-    if (turn.copied) {
-        turn.copied->wait();
-    }
+    turn.copied->wait();
     if (bytes > memory_.bytes()) {
-        if (gpu_ != nullptr) {
-            gpu_->synchronize();
-        }
+        gpu_->synchronize();
         memory_ = Buffer(gpu_, std::max(bytes, 2 * memory_.bytes()));
     }
     if (turn.buffer.bytes() < memory_.bytes()) {
@@ -33,8 +34,8 @@ std::int64_t StepArena::reserve(std::int64_t bytes) {
 }
 
 void StepArena::end() {
-    copy(gpu_, memory_.data(), staging().data(), used_);
-    if (staging_[turn_].copied) {
+    if (gpu_ != nullptr) {
+        copy(gpu_, memory_.data(), staging().data(), used_);
         staging_[turn_].copied->record(gpu_->stream());
     }
 }

@@ -24,11 +24,10 @@ struct BatchArrays {
 /// Brings them there, once a step and in one copy. What it returned is valid until the next call, and while the batch is.
 class BatchUploader {
   public:
-    explicit BatchUploader(device::Gpu const* gpu) : gpu_(gpu), arena_(gpu) {}
+    explicit BatchUploader(device::Gpu const* gpu) : arena_(gpu) {}
     [[nodiscard]] BatchArrays bring(StepBatch const& batch);
 
   private:
-    device::Gpu const* gpu_;
     device::StepArena arena_;
 };
 

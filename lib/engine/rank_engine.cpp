@@ -71,17 +71,14 @@ void RankEngine::send_hidden(StepBatch const& batch) {
     reap_sends();
     comm::Communicator& pipeline = context_.grid.pipeline();
     PendingSend& send = sends_.emplace_back();
-    if (spare_.empty()) {
-        send.data = device::Buffer(context_.gpu(), hidden_.bytes());
-    } else {
-        send.data = std::move(spare_.back());
-        spare_.pop_back();
+    std::span<std::byte const> data(hidden_.data(), hidden_bytes(batch));
+    if (context_.gpu() == nullptr) {
+        // The next step writes hidden_ while this one is under way. On a GPU it does so behind the send, in the same stream.
+        send.data.assign(hidden_.as<float>(),
+                         hidden_.as<float>() + batch.num_rows * context_.weights.config.hidden_dim);
+        data = std::as_bytes(std::span(send.data));
     }
-    std::size_t const bytes = hidden_bytes(batch);
-    device::copy(context_.gpu(), send.data.data(), hidden_.data(),
-                 static_cast<std::int64_t>(bytes));
-    send.request = pipeline.isend(std::span(send.data.data(), bytes), pipeline.rank() + 1,
-                                  kHiddenTag, context_.stream());
+    send.request = pipeline.isend(data, pipeline.rank() + 1, kHiddenTag, context_.stream());
 }
 
 std::size_t RankEngine::hidden_bytes(StepBatch const& batch) const {
@@ -91,7 +88,6 @@ std::size_t RankEngine::hidden_bytes(StepBatch const& batch) const {
 
 void RankEngine::reap_sends() {
     while (!sends_.empty() && sends_.front().request.test()) {
-        spare_.push_back(std::move(sends_.front().data));
         sends_.pop_front();
     }
 }

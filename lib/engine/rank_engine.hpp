@@ -44,7 +44,7 @@ class RankEngine {
 
   private:
     struct PendingSend {
-        device::Buffer data;
+        std::vector<float> data;  // of the host; a GPU's is sent from where it is
         comm::Request request;
     };
 
@@ -61,7 +61,6 @@ class RankEngine {
     BatchUploader uploader_;
     device::Buffer hidden_;  // [max_rows, D] f32
     std::deque<PendingSend> sends_;
-    std::vector<device::Buffer> spare_;  // of sends that have left, as long as hidden_
 };
 
 }  // namespace longhaul::engine

@@ -22,7 +22,6 @@ void StepGraphs::run(Key const& key, std::function<void()> const& work) {
         entry.graph.emplace(gpu_, work);
     }
     entry.graph->launch();
-    ++num_launched_;
 }
 
 }  // namespace longhaul::engine

@@ -24,8 +24,6 @@ class StepGraphs {
     /// again, as a graph from then on.
     void run(Key const& key, std::function<void()> const& work);
 
-    [[nodiscard]] std::int64_t num_launched() const { return num_launched_; }
-
   private:
     struct Entry {
         Key key;
@@ -35,7 +33,6 @@ class StepGraphs {
 
     device::Gpu const& gpu_;
     std::list<Entry> entries_;  // the one used last comes first
-    std::int64_t num_launched_ = 0;
 };
 
 }  // namespace longhaul::engine
