@@ -1,6 +1,7 @@
 #include "app/bench.hpp"
 
 #include "base/error.hpp"
+#include "base/log.hpp"
 #include "device/error.hpp"
 #include "device/gpu.hpp"
 #include "app/bench_report.hpp"
@@ -71,6 +72,9 @@ int bench_command(std::vector<std::string> const& words) {
     } catch (device::OutOfDeviceMemory const& failure) {
         throw ValidationError(fmt::format(
             "{}; ask for less context, fewer queries or rows, or a smaller batch", failure.what()));
+    } catch (device::DeviceError const& failure) {
+        log::error("{}", failure.what());
+        return 3;
     }
     return 0;
 }

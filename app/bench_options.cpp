@@ -1,8 +1,8 @@
 #include "app/bench_options.hpp"
 
 #include "base/error.hpp"
-#include "device/gpu_info.hpp"
 #include "comm/cpu_quota.hpp"
+#include "app/option_values.hpp"
 
 #include <boost/program_options.hpp>
 
@@ -109,19 +109,6 @@ std::int64_t number_of(po::variables_map const& values, std::string const& optio
     return number(std::to_string(values[option].as<std::int64_t>()), option, least, most);
 }
 
-std::size_t choice(po::variables_map const& values, std::string const& option,
-                   std::initializer_list<char const*> names) {
-    std::string const& text = values[option].as<std::string>();
-    auto const* const found = std::find(names.begin(), names.end(), text);
-    std::string known;
-    for (char const* name : names) {
-        known += (known.empty() ? "" : ", ") + std::string(name);
-    }
-    LH_VALIDATE(found != names.end(), "--{} {}: no such choice; use one of: {}", option, text,
-                known);
-    return static_cast<std::size_t>(found - names.begin());
-}
-
 void take_heads(po::variables_map const& values, BenchOptions& options) {
     std::string const& text = values["heads"].as<std::string>();
     std::size_t const slash = std::min(text.find('/'), text.size());
@@ -133,18 +120,6 @@ void take_heads(po::variables_map const& values, BenchOptions& options) {
                 "--heads {}: KV heads must divide query heads", text);
     options.head_dim = number_of(values, "head-dim", 8, 256);
     LH_VALIDATE(options.head_dim % 8 == 0, "--head-dim {}: use a multiple of 8", options.head_dim);
-}
-
-kernels::Backend backend(po::variables_map const& values) {
-    bool const gpu = !device::list_gpus().empty();
-    switch (choice(values, "backend", {"auto", "cuda", "cpu"})) {
-        case 0:
-            return gpu ? kernels::Backend::cuda : kernels::Backend::cpu;
-        case 1:
-            return kernels::Backend::cuda;
-        default:
-            return kernels::Backend::cpu;
-    }
 }
 
 void take_model(po::variables_map const& values, BenchOptions& options) {
@@ -159,8 +134,10 @@ BenchOptions make(std::string const& what, po::variables_map const& values) {
     constexpr std::int64_t kMost = std::int64_t{1} << 31;
     BenchOptions options;
     options.what = what;
-    options.backend = backend(values);
-    options.dtype = choice(values, "dtype", {"bf16", "f32"}) == 0 ? DType::bf16 : DType::f32;
+    options.backend = choose_backend(values);
+    LH_VALIDATE(options.backend != kernels::Backend::reference,
+                "--backend reference is for checking, not for measuring; use auto, cuda or cpu");
+    options.dtype = choose<DType>(values, "dtype", {{"bf16", DType::bf16}, {"f32", DType::f32}});
     auto const cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
     options.threads =
         static_cast<int>(number(std::to_string(values["threads"].as<int>()), "threads", 0, 1024));
@@ -180,7 +157,7 @@ BenchOptions make(std::string const& what, po::variables_map const& values) {
     options.block_slots = number_of(values, "block-slots", 16, 1024);
     LH_VALIDATE(options.block_slots % 16 == 0, "--block-slots {}: use a multiple of 16",
                 options.block_slots);
-    options.random_kv = choice(values, "kv", {"prefill", "random"}) == 1;
+    options.random_kv = choose<bool>(values, "kv", {{"prefill", false}, {"random", true}});
     if (what != "attention") {
         take_model(values, options);
     }
@@ -216,11 +193,7 @@ std::optional<BenchOptions> parse_bench_options(std::vector<std::string> const& 
             po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
         po::options_description const options = describe();
         po::parsed_options const parsed = parser.options(options).style(style).run();
-        for (po::option const& option : parsed.options) {
-            LH_VALIDATE(!option.string_key.empty(),
-                        "'{}' belongs to no option; see `longhaul bench --help`",
-                        option.original_tokens.empty() ? "" : option.original_tokens.front());
-        }
+        refuse_bare_words(parsed, "bench");
         po::store(parsed, values);
         po::notify(values);
     } catch (po::error const& error) {

@@ -1,9 +1,9 @@
 #include "app/run_command_line.hpp"
 
 #include "base/error.hpp"
-#include "device/gpu_info.hpp"
 #include "app/byte_size.hpp"
 #include "app/duration.hpp"
+#include "app/option_values.hpp"
 
 #include <boost/program_options.hpp>
 
@@ -116,22 +116,6 @@ po::options_description describe_options() {
     return all;
 }
 
-template <class T>
-T choose(po::variables_map const& values, char const* option,
-         std::map<std::string, T> const& choices) {
-    std::string const& text = values[option].as<std::string>();
-    auto const found = choices.find(text);
-    if (found == choices.end()) {
-        std::string names;
-        for (auto const& [name, value] : choices) {
-            names += (names.empty() ? "" : ", ") + name;
-        }
-        throw ValidationError(
-            fmt::format("--{} {}: no such choice; use one of: {}", option, text, names));
-    }
-    return found->second;
-}
-
 std::optional<std::int64_t> optional_number(po::variables_map const& values, char const* option) {
     return values.count(option) != 0 ? std::optional(values[option].as<std::int64_t>())
                                      : std::nullopt;
@@ -194,14 +178,6 @@ std::string required(po::variables_map const& values, char const* option) {
     return values[option].as<std::string>();
 }
 
-void refuse_bare_words(po::parsed_options const& parsed) {
-    for (po::option const& option : parsed.options) {
-        LH_VALIDATE(!option.string_key.empty() || option.original_tokens.empty(),
-                    "'{}' belongs to no option; see `longhaul run --help`",
-                    option.original_tokens.front());
-    }
-}
-
 engine::RunOptions make_options(po::variables_map const& values) {
     engine::RunOptions options;
     options.model = required(values, "model");
@@ -229,12 +205,7 @@ engine::RunOptions make_options(po::variables_map const& values) {
                                      {{"sharded", model::WeightStorage::sharded},
                                       {"replicated", model::WeightStorage::replicated}});
     options.dtype = choose<DType>(values, "dtype", {{"bf16", DType::bf16}, {"f32", DType::f32}});
-    options.backend = choose<kernels::Backend>(
-        values, "backend",
-        {{"auto", device::list_gpus().empty() ? kernels::Backend::cpu : kernels::Backend::cuda},
-         {"cuda", kernels::Backend::cuda},
-         {"cpu", kernels::Backend::cpu},
-         {"reference", kernels::Backend::reference}});
+    options.backend = choose_backend(values);
     if (values.count("kv-memory") != 0) {
         options.kv_bytes = parse_byte_size(values["kv-memory"].as<std::string>(), "--kv-memory");
     }
@@ -278,7 +249,7 @@ RunCommandLine parse_run_command_line(std::vector<std::string> const& words) {
             po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
         po::options_description const options = describe_options();
         po::parsed_options const parsed = parser.options(options).style(style).run();
-        refuse_bare_words(parsed);
+        refuse_bare_words(parsed, "run");
         po::store(parsed, values);
         po::notify(values);
     } catch (po::error const& error) {

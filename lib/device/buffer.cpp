@@ -1,5 +1,6 @@
 #include "device/buffer.hpp"
 
+#include "base/checked.hpp"
 #include "base/error.hpp"
 #include "device/native.hpp"
 
@@ -15,7 +16,7 @@ constexpr std::int64_t kAlignment = 64;
 void release_host(void* memory) noexcept { std::free(memory); }
 
 detail::OwnedBytes allocate_host(std::int64_t bytes) {
-    std::int64_t const padded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+    std::int64_t const padded = round_up(bytes, kAlignment);
     void* const memory = std::aligned_alloc(kAlignment, static_cast<std::size_t>(padded));
     if (memory == nullptr) {
         throw std::bad_alloc();
@@ -57,14 +58,7 @@ void download(Gpu const* gpu, void* to, void const* from, std::int64_t bytes) {
 }
 
 void copy(Gpu const* gpu, void* to, void const* from, std::int64_t bytes) {
-    if (bytes == 0) {
-        return;
-    }
-    if (gpu != nullptr) {
-        native::copy(to, from, bytes, gpu->stream());
-    } else {
-        std::memcpy(to, from, static_cast<std::size_t>(bytes));
-    }
+    copy(to, from, bytes, gpu != nullptr ? gpu->stream() : StreamView{});
 }
 
 void copy(void* to, void const* from, std::int64_t bytes, StreamView stream) {

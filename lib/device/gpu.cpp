@@ -12,7 +12,7 @@ namespace longhaul::device {
 Gpu::Gpu(int ordinal) : ordinal_(ordinal) {
     LH_VALIDATE(built_with_cuda(),
                 "this build has no CUDA in it; build the preset cuda, or use --backend cpu");
-    std::vector<GpuInfo> const gpus = list_gpus();
+    std::vector<GpuInfo> const& gpus = list_gpus();
     LH_VALIDATE(!gpus.empty(),
                 "there is no usable GPU (see nvidia-smi and CUDA_VISIBLE_DEVICES); use --backend "
                 "cpu, or run where there is one");

@@ -81,7 +81,8 @@ class Event {
 
 /// Whether what is enqueued in `stream` now goes into a graph instead of to the GPU.
 [[nodiscard]] bool is_capturing(StreamView stream);
-/// For a thread that only watches: without it, a capture in another thread would forbid it to ask after an event.
+/// For a thread that only watches: a capture of another thread, begun by a library in CUDA's strictest mode, would forbid it to
+/// ask after an event. Ours (device/graph.hpp) would not.
 void ignore_captures_of_other_threads();
 
 }  // namespace longhaul::device

@@ -9,7 +9,10 @@ bool built_with_cuda() { return true; }
 #else
 bool built_with_cuda() { return false; }
 
-std::vector<GpuInfo> list_gpus() { return {}; }
+std::vector<GpuInfo> const& list_gpus() {
+    static std::vector<GpuInfo> const none;
+    return none;
+}
 #endif
 
 std::string describe_gpus() {

@@ -19,8 +19,9 @@ struct GpuInfo {
 /// Whether this build has the CUDA toolkit in it.
 [[nodiscard]] bool built_with_cuda();
 
-/// GPUs this process can use; empty without a GPU, without a driver, or in a build without CUDA.
-[[nodiscard]] std::vector<GpuInfo> list_gpus();
+/// GPUs this process can use; empty without a GPU, without a driver, or in a build without CUDA. Asked
+/// for once.
+[[nodiscard]] std::vector<GpuInfo> const& list_gpus();
 
 /// One line for people: "no GPU", "built without CUDA", or what list_gpus() found.
 [[nodiscard]] std::string describe_gpus();

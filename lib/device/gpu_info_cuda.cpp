@@ -16,9 +16,7 @@ std::array<std::uint8_t, 16> uuid_of(cudaDeviceProp const& properties) {
     return uuid;
 }
 
-}  // namespace
-
-std::vector<GpuInfo> list_gpus() {
+std::vector<GpuInfo> ask_driver() {
     std::vector<GpuInfo> gpus;
     int count = 0;
     if (cudaGetDeviceCount(&count) != cudaSuccess) {
@@ -32,6 +30,13 @@ std::vector<GpuInfo> list_gpus() {
                             properties.major * 10 + properties.minor, uuid_of(properties)});
         }
     }
+    return gpus;
+}
+
+}  // namespace
+
+std::vector<GpuInfo> const& list_gpus() {
+    static std::vector<GpuInfo> const gpus = ask_driver();
     return gpus;
 }
 

@@ -37,7 +37,8 @@ void select_gpu(int ordinal) { LH_CUDA(cudaSetDevice(ordinal)); }
 
 void* allocate(std::int64_t bytes) {
     void* memory = nullptr;
-    if (cudaMalloc(&memory, size(bytes)) == cudaErrorMemoryAllocation) {
+    cudaError_t const status = cudaMalloc(&memory, size(bytes));
+    if (status == cudaErrorMemoryAllocation) {
         static_cast<void>(cudaGetLastError());
         FreeMemory const left = free_memory();
         throw OutOfDeviceMemory(fmt::format(
@@ -46,7 +47,7 @@ void* allocate(std::int64_t bytes) {
             "program on it; free it, use more GPUs (--tp, --spp), or lower --kv-memory or --chunk",
             bytes >> 20, left.free >> 20, left.total >> 20));
     }
-    LH_CUDA(cudaGetLastError());
+    LH_CUDA(status);
     return memory;
 }
 
@@ -55,7 +56,15 @@ void release(void* memory) noexcept { static_cast<void>(cudaFree(memory)); }
 
 void* allocate_pinned(std::int64_t bytes) {
     void* memory = nullptr;
-    LH_CUDA(cudaMallocHost(&memory, size(bytes)));
+    cudaError_t const status = cudaMallocHost(&memory, size(bytes));
+    if (status == cudaErrorMemoryAllocation) {
+        static_cast<void>(cudaGetLastError());
+        throw DeviceError(fmt::format(
+            "the host cannot pin {} MiB for the GPU (see ulimit -l); free memory, or lower "
+            "--checkpoint-buffer",
+            bytes >> 20));
+    }
+    LH_CUDA(status);
     return memory;
 }
 
