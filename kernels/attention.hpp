@@ -79,12 +79,13 @@ class AttentionWork {
 /// Requires num_heads % layout.num_kv_heads == 0 (query head h reads KV head h / group); dims are multiples of 8 up to 256,
 ///          block_slots a multiple of 16, scale > 0; a row stands once in an item and may stand in several, then their slots
 ///          are disjoint and its results merge in item order
-/// Effects  a row that sees nothing gets out = 0, lse = -inf; rows in no item too. No allocation beyond thread scratch.
+/// Effects  a row that sees nothing gets out = 0, lse = -inf; rows in no item too. No allocation beyond thread scratch (cuda: the
+///          GPU's scratch grows, see partial_bytes; without `work`, a plan of this call's own).
 ///          A row that sees a NaN score, or one of +inf, gets NaN in out and lse; no other row does. A score of -inf weighs
 ///          nothing, like a slot not seen: results over parts of the slots could not be merged otherwise.
 ///          Long extents are fastest: the next block is fetched while one is worked on, and only inside an extent.
-/// Repeatable  (cuda: with fixed_splits) a row's bits depend on its own query, and per item on extents, slot range and its visible count alone: not on
-///          the other rows of the item, on other items, or on the number of threads (fixed KV splits, merged in order)
+/// Repeatable  (cuda: with fixed_splits) a row's bits depend on its own query, and per item on extents, slot range and its
+///          visible count alone: not on the other rows of the item, on other items, or on the number of threads (fixed KV splits, merged in order)
 /// Source   Milakov & Gimelshein 2018, arXiv:1805.02867; Dao 2023, arXiv:2307.08691
 struct AttentionArgs {
     KvLayout layout;

@@ -11,6 +11,10 @@
 
 namespace longhaul::kernels {
 
+double rope_frequency(double theta, std::int64_t i, std::int64_t head_dim) {
+    return std::pow(theta, -2.0 * static_cast<double>(i) / static_cast<double>(head_dim));
+}
+
 void rope_table(ExecContext const& exec, std::span<std::int64_t const> positions,
                 std::int64_t head_dim, double theta, float* table) {
     LH_EXPECT(head_dim > 0 && head_dim % 2 == 0 && theta > 0.0);
@@ -20,8 +24,7 @@ void rope_table(ExecContext const& exec, std::span<std::int64_t const> positions
     }
     std::vector<double> frequencies(head_dim / 2);
     for (std::int64_t i = 0; i < head_dim / 2; ++i) {
-        frequencies[i] =
-            std::pow(theta, -2.0 * static_cast<double>(i) / static_cast<double>(head_dim));
+        frequencies[i] = rope_frequency(theta, i, head_dim);
     }
     for (std::int64_t const position : positions) {
         for (double const frequency : frequencies) {

@@ -9,6 +9,9 @@
 
 namespace longhaul::kernels {
 
+/// Rotation of pair i of a head, in radians per position.
+[[nodiscard]] double rope_frequency(double theta, std::int64_t i, std::int64_t head_dim);
+
 /// cos and sin of every row's rotary angles: table [num_rows][head_dim/2][2] f32 (cos, sin). Angles position * theta^(-2i/d)
 /// are formed in fp64: fp32 angles are off by 2e-2 at position 1 M. Called once per step, not per layer.
 void rope_table(ExecContext const& exec, std::span<std::int64_t const> positions,

@@ -43,7 +43,7 @@ void launch_tiles(AttentionView view, DeviceAttentionPlan const& plan, StreamVie
 }  // namespace
 
 void attention(ExecContext const& exec, AttentionArgs const& args, AttentionPlan const& plan) {
-    auto const& work = dynamic_cast<DeviceAttentionPlan const&>(plan);
+    auto const& work = static_cast<DeviceAttentionPlan const&>(plan);
     LH_EXPECT(work.num_rows() == args.num_rows);
     AttentionView view = work.view();
     LH_EXPECT(view.num_heads == args.num_heads && view.key_dim == args.layout.key_dim &&

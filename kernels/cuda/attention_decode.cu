@@ -3,9 +3,9 @@
 // eight warps that take 16 slots of each tile with a running softmax of their own, and no barrier between them until a
 // part of the KV is done; then they merge in a fixed order.
 
-#include "device/cuda_check.cuh"
 #include "kernels/cuda/attention_decode.cuh"
 #include "kernels/cuda/attention_launch.hpp"
+#include "kernels/cuda/attention_persistent.cuh"
 
 namespace longhaul::kernels::cuda {
 namespace {
@@ -39,13 +39,8 @@ __global__ void __launch_bounds__(kDecodeThreads, 1)
 template <int kDim>
 void launch(AttentionView const& view, std::int64_t num_ctas, CUtensorMap const& pool,
             StreamView stream) {
-    constexpr int kBytes = sizeof(DecodeShared<kDim>);
-    static_assert(kBytes <= 227 * 1024);
-    LH_CUDA(
-        cudaFuncSetAttribute(attend<kDim>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes));
-    attend<kDim><<<static_cast<unsigned>(num_ctas), kDecodeThreads, kBytes,
-                   static_cast<cudaStream_t>(stream.native)>>>(view, pool);
-    LH_CUDA_LAUNCHED();
+    launch_persistent<sizeof(DecodeShared<kDim>)>(&attend<kDim>, kDecodeThreads, view, num_ctas,
+                                                  pool, stream);
 }
 
 }  // namespace

@@ -120,12 +120,12 @@ class DecodeWarp {
         std::uint32_t const stage = use_ % kStages;
         barrier_wait(&shared_.full[stage], use_ / kStages % 2);
         float scores[2][4] = {};
-        multiply_keys(shared_pointer(shared_.keys[stage]), scores);
+        multiply_keys(shared_address(shared_.keys[stage]), scores);
         if (shared_.masks[stage].needed != 0) {
             mask(shared_.masks[stage], shared_.values[stage], scores);
         }
         softmax(scores);
-        multiply_values(shared_pointer(shared_.values[stage]), scores);
+        multiply_values(shared_address(shared_.values[stage]), scores);
         __syncwarp();
         if (lane_ == 0) {
             barrier_arrive(&shared_.empty[stage]);

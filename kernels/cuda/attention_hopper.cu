@@ -3,10 +3,10 @@
 // softmax while both are under way; the warpgroups take turns in issuing (ping-pong), so that one's softmax runs beside
 // another's products. After Shah et al. 2024 (FlashAttention-3), arXiv:2407.08608.
 
-#include "device/cuda_check.cuh"
 #include "kernels/cuda/attention_hopper_consumer.cuh"
 #include "kernels/cuda/attention_hopper_producer.cuh"
 #include "kernels/cuda/attention_launch.hpp"
+#include "kernels/cuda/attention_persistent.cuh"
 
 namespace longhaul::kernels::cuda {
 namespace {
@@ -63,12 +63,8 @@ __global__ void __launch_bounds__(HopperShape<kDim>::kThreads, 1)
 template <int kDim>
 void launch(AttentionView const& view, std::int64_t num_ctas, CUtensorMap const& pool,
             StreamView stream) {
-    constexpr int kBytes = sizeof(HopperShared<kDim>);
-    LH_CUDA(
-        cudaFuncSetAttribute(attend<kDim>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes));
-    attend<kDim><<<static_cast<unsigned>(num_ctas), HopperShape<kDim>::kThreads, kBytes,
-                   static_cast<cudaStream_t>(stream.native)>>>(view, pool);
-    LH_CUDA_LAUNCHED();
+    launch_persistent<sizeof(HopperShared<kDim>)>(&attend<kDim>, HopperShape<kDim>::kThreads, view,
+                                                  num_ctas, pool, stream);
 }
 
 }  // namespace

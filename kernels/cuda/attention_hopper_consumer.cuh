@@ -187,8 +187,8 @@ class HopperConsumer {
     __device__ void multiply_keys(float (&scores)[kScores]) {
         constexpr std::uint32_t kQueryHalf = 64 * 128;
         constexpr std::uint32_t kKeyHalf = kHopperSlots * 128;
-        std::uint32_t const queries = shared_pointer(shared_.queries[tiles_ % 2][group_]);
-        std::uint32_t const keys = shared_pointer(shared_.keys[use_ % kStages]);
+        std::uint32_t const queries = shared_address(shared_.queries[tiles_ % 2][group_]);
+        std::uint32_t const keys = shared_address(shared_.keys[use_ % kStages]);
         multiply_rows<false>(scores, tile_descriptor(queries, 0), tile_descriptor(keys, 0));
 #pragma unroll
         for (std::uint32_t k = 1; k < kDim / 16; ++k) {
@@ -200,7 +200,7 @@ class HopperConsumer {
 
     __device__ void multiply_values(std::uint32_t const (&weights)[kScores / 2], std::uint32_t use,
                                     float (&values)[kValues]) {
-        std::uint32_t const tile = shared_pointer(shared_.values[use % kStages]);
+        std::uint32_t const tile = shared_address(shared_.values[use % kStages]);
 #pragma unroll
         for (std::uint32_t k = 0; k < kHopperSlots / 16; ++k) {
             std::uint32_t const a[4] = {weights[4 * k], weights[4 * k + 1], weights[4 * k + 2],
@@ -317,7 +317,7 @@ class HopperConsumer {
         asm volatile(
             "{\n.reg .pred never;\nsetp.lt.f32 never, %0, 0f00000000;\n"
             "@never st.volatile.shared.f32 [%1], %0;\n}\n" ::"f"(rows.sums[0] + rows.sums[1]),
-            "r"(shared_pointer(&shared_.visible[0][0][0]))
+            "r"(shared_address(&shared_.visible[0][0][0]))
             : "memory");
     }
 

@@ -1,15 +1,11 @@
 #pragma once
 
-#include <cuda_bf16.h>
+#include "kernels/cuda/vector_access.cuh"
 
 #include <cstdint>
 
 /// Tensor core instructions of sm_80 for 16 x 8 x 16 tiles of bf16, and the loads that feed them. Device code.
 namespace longhaul::kernels::cuda {
-
-__device__ inline std::uint32_t shared_address(void const* pointer) {
-    return static_cast<std::uint32_t>(__cvta_generic_to_shared(pointer));
-}
 
 /// 16 bytes to shared memory; zeros where !filled. Asynchronous: copies_commit, copies_wait.
 __device__ inline void copy_16(void* shared, void const* global, bool filled) {
@@ -40,13 +36,6 @@ __device__ inline void multiply_add(float (&c)[4], std::uint32_t const (&a)[4], 
         "{%8,%9}, {%0,%1,%2,%3};"
         : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-
-/// Two bf16, `low` at the lower address.
-__device__ inline std::uint32_t pack_bf16(float low, float high) {
-    std::uint32_t packed;
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(packed) : "f"(high), "f"(low));
-    return packed;
 }
 
 __device__ inline float exp2_approx(float x) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "kernels/cuda/vector_access.cuh"
+
 #include <cuda.h>
 
 #include <cstdint>
@@ -9,12 +11,8 @@ namespace longhaul::kernels::cuda {
 
 using Barrier = std::uint64_t;
 
-__device__ inline std::uint32_t shared_pointer(void const* pointer) {
-    return static_cast<std::uint32_t>(__cvta_generic_to_shared(pointer));
-}
-
 __device__ inline void barrier_init(Barrier* barrier, std::uint32_t count) {
-    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_pointer(barrier)),
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(barrier)),
                  "r"(count));
 }
 
@@ -24,14 +22,14 @@ __device__ inline void barrier_init_done() {
 }
 
 __device__ inline void barrier_arrive(Barrier* barrier) {
-    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_pointer(barrier))
+    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(barrier))
                  : "memory");
 }
 
 /// Arrives, and the phase ends only once `bytes` have come by copies, too.
 __device__ inline void barrier_expect(Barrier* barrier, std::uint32_t bytes) {
     asm volatile(
-        "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_pointer(barrier)),
+        "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(barrier)),
         "r"(bytes)
         : "memory");
 }
@@ -46,7 +44,7 @@ __device__ inline void barrier_wait(Barrier* barrier, std::uint32_t parity) {
         "@done bra finished;\n"
         "bra again;\n"
         "finished:\n"
-        "}\n" ::"r"(shared_pointer(barrier)),
+        "}\n" ::"r"(shared_address(barrier)),
         "r"(parity)
         : "memory");
 }
@@ -61,8 +59,8 @@ __device__ inline void fetch_tile(void* shared, CUtensorMap const* map, std::int
                                   Barrier* barrier) {
     asm volatile(
         "cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, "
-        "{%3, %3, %3, %4}], [%2];" ::"r"(shared_pointer(shared)),
-        "l"(map), "r"(shared_pointer(barrier)), "r"(0), "r"(index)
+        "{%3, %3, %3, %4}], [%2];" ::"r"(shared_address(shared)),
+        "l"(map), "r"(shared_address(barrier)), "r"(0), "r"(index)
         : "memory");
 }
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <limits>
 
-/// The work list as the kernels read it: plain structs in device memory, made by attention_plan.cpp.
+/// The work list as the kernels read it: plain structs in device memory, made by attention_work_list.cpp.
 namespace longhaul::kernels::cuda {
 
 /// Some consecutive slots of one pool block; a KV tile is as many pieces as its slots need (one where blocks are as long).

@@ -154,7 +154,6 @@ void AttentionWorkList::find_shared_rows(std::int64_t num_rows) {
 }
 
 void AttentionWorkList::list_combine_rows(std::int64_t num_rows) {
-    std::vector<std::int32_t> place_counts(num_rows, 0);
     row_combined_.assign(num_rows, 0);
     for (std::int64_t index = 0; index < std::ssize(chains_); ++index) {
         Chain const& chain = chains_[index];

@@ -41,7 +41,7 @@ struct TileList {
 /// Consecutive items of the same rows (document, rest of the history, own chunk of one sequence) become one chain of KV
 /// tiles under one running softmax, so that a usual prefill step merges nothing. With fixed splits every item stays alone:
 /// a row's bits may then not depend on which other rows its items have.
-/// Memory of an earlier build is used again. Costs O(pieces + rows + tiles log tiles).
+/// The arrays keep the memory of an earlier build. Costs O(pieces + rows + tiles log tiles).
 class AttentionWorkList {
   public:
     explicit AttentionWorkList(WorkListShape const& shape);

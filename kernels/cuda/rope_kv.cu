@@ -136,8 +136,7 @@ void rope_table(ExecContext const& exec, std::span<std::int64_t const> positions
     }
     Frequencies frequencies{};
     for (std::int64_t i = 0; i < head_dim / 2; ++i) {
-        frequencies.values[i] =
-            std::pow(theta, -2.0 * static_cast<double>(i) / static_cast<double>(head_dim));
+        frequencies.values[i] = rope_frequency(theta, i, head_dim);
     }
     auto const half = static_cast<int>(head_dim / 2);
     fill_table<<<grid_size(static_cast<std::int64_t>(positions.size())),

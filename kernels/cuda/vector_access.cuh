@@ -30,10 +30,6 @@ struct WordOf<2> {
     using type = std::uint16_t;
 };
 
-/// Elements of a type that make 16 bytes.
-template <class T>
-inline constexpr int kVector = 16 / static_cast<int>(sizeof(T));
-
 /// Bytes of one access when `count` elements lie together.
 template <class T>
 [[nodiscard]] constexpr int access_bytes(int count) {
@@ -46,6 +42,12 @@ __device__ inline float widen(BFloat16 value) {
     return __uint_as_float(static_cast<std::uint32_t>(value.bits) << 16);
 }
 
+/// For instructions that take addresses of shared memory.
+__device__ inline std::uint32_t shared_address(void const* pointer) {
+    return static_cast<std::uint32_t>(__cvta_generic_to_shared(pointer));
+}
+
+/// Two bf16, `low` at the lower address.
 __device__ inline std::uint32_t pack_bf16(float low, float high) {
     __nv_bfloat162 const pair = __floats2bfloat162_rn(low, high);
     std::uint32_t bits = 0;

@@ -65,9 +65,10 @@ void LayerRunner::run(StepBatch const& batch, BatchArrays const& arrays, float* 
     // One row an item: a decode step, whose kernels are too short for the host to keep up with.
     bool const decode = batch.num_rows == std::ssize(batch.item_rows);
     if (graphs_ && decode) {
-        graphs_->run(graph_key(batch, arrays, hidden), [&] { run_layers(batch, arrays, hidden); });
+        graphs_->run(graph_key(batch, arrays, hidden),
+                     [&] { run_layers(batch, arrays, hidden, {}); });
     } else {
-        run_layers(batch, arrays, hidden);
+        run_layers(batch, arrays, hidden, context_.between_layers);
     }
 }
 
@@ -80,12 +81,13 @@ StepGraphs::Key LayerRunner::graph_key(StepBatch const& batch, BatchArrays const
     return key;
 }
 
-void LayerRunner::run_layers(StepBatch const& batch, BatchArrays const& arrays, float* hidden) {
+void LayerRunner::run_layers(StepBatch const& batch, BatchArrays const& arrays, float* hidden,
+                             std::function<void()> const& between) {
     delta_pending_ = false;
     for (std::int64_t layer = 0; layer < partition_.layers.size(); ++layer) {
         run_layer(batch, arrays, layer, hidden);
-        if (context_.between_layers) {
-            context_.between_layers();
+        if (between) {
+            between();
         }
     }
     kernels::ResidualNormArgs last;  // the residual of the last FFN, without a norm

@@ -9,6 +9,7 @@
 #include "engine/step_graphs.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 
 namespace longhaul::engine {
@@ -23,7 +24,8 @@ class LayerRunner {
     void run(StepBatch const& batch, BatchArrays const& arrays, float* hidden);
 
   private:
-    void run_layers(StepBatch const& batch, BatchArrays const& arrays, float* hidden);
+    void run_layers(StepBatch const& batch, BatchArrays const& arrays, float* hidden,
+                    std::function<void()> const& between);
     [[nodiscard]] StepGraphs::Key graph_key(StepBatch const& batch, BatchArrays const& arrays,
                                             float const* hidden) const;
     void run_layer(StepBatch const& batch, BatchArrays const& arrays, std::int64_t local_layer,

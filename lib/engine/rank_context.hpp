@@ -20,7 +20,8 @@ struct RankContext {
     bool deterministic =
         false;  ///< linear layers run one sequence a call, so company cannot change a row's bits
     StepCounters& counters;
-    /// Called between layers: lets transfers advance and the leader publish without a thread of its own.
+    /// Called between layers: lets transfers advance and the leader publish without a thread of its own. Not in decode steps that
+    /// run from a graph, which take about a millisecond.
     std::function<void()> between_layers;
 
     [[nodiscard]] device::Gpu* gpu() const { return exec.gpu; }

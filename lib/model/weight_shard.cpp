@@ -48,36 +48,45 @@ class ShardLoader {
         return buffer_.data();
     }
 
-    [[nodiscard]] kernels::LinearWeight pack(float const* weight, std::int64_t n,
-                                             std::int64_t k) const {
-        return kernels::LinearWeight::pack(exec_, weight, n, k, k, options_.dtype);
-    }
-
     /// Random weights are made where they are used: a GPU has them in seconds.
     [[nodiscard]] bool made_in_place() const {
         return file_.is_random() && exec_.backend == kernels::Backend::cuda;
     }
 
-    /// A slice of a random matrix.
+    /// Some rows of a matrix of a layer.
     struct Part {
-        RandomMatrix matrix;
+        io::LayerTensor tensor;
         Range rows;
     };
-    /// Parts below one another.
-    [[nodiscard]] kernels::LinearWeight make(std::initializer_list<Part> parts, Range cols) const {
+
+    /// Parts below one another, their columns `cols`.
+    kernels::LinearWeight load(std::int64_t layer, std::initializer_list<Part> parts, Range cols) {
         std::int64_t rows = 0;
         for (Part const& part : parts) {
             rows += part.rows.size();
         }
-        std::int64_t const row_bytes = cols.size() * dtype_bytes(options_.dtype);
-        device::Buffer matrix(exec_.gpu, rows * row_bytes);
-        std::byte* to = matrix.data();
-        for (Part const& part : parts) {
-            kernels::fill_random(exec_, part.matrix, part.rows, cols, to, options_.dtype);
-            to += part.rows.size() * row_bytes;
+        if (made_in_place()) {
+            std::int64_t const row_bytes = cols.size() * dtype_bytes(options_.dtype);
+            device::Buffer matrix(exec_.gpu, rows * row_bytes);
+            std::byte* to = matrix.data();
+            for (Part const& part : parts) {
+                kernels::fill_random(exec_, file_.random_matrix(part.tensor, layer), part.rows,
+                                     cols, to, options_.dtype);
+                to += part.rows.size() * row_bytes;
+            }
+            return kernels::LinearWeight::adopt(exec_, std::move(matrix), rows, cols.size(),
+                                                options_.dtype);
         }
-        return kernels::LinearWeight::adopt(exec_, std::move(matrix), rows, cols.size(),
-                                            options_.dtype);
+        float* const matrix = scratch(rows * cols.size());
+        float* to = matrix;
+        for (Part const& part : parts) {
+            if (!part.rows.empty() && !cols.empty()) {
+                file_.read(part.tensor, layer, part.rows, cols, to, cols.size());
+            }
+            to += part.rows.size() * cols.size();
+        }
+        return kernels::LinearWeight::pack(exec_, matrix, rows, cols.size(), cols.size(),
+                                           options_.dtype);
     }
 
     [[nodiscard]] device::Buffer bring(std::vector<float> const& values) const {
@@ -115,58 +124,35 @@ class ShardLoader {
         std::int64_t const dim = config_.head_dim;
         Range const q{partition_.heads.begin * dim, partition_.heads.end * dim};
         Range const kv{partition_.kv_heads.begin * dim, partition_.kv_heads.end * dim};
-        Range const all{0, config_.hidden_dim};
-        if (made_in_place()) {
-            return make({{file_.random_matrix(io::LayerTensor::q, layer), q},
-                         {file_.random_matrix(io::LayerTensor::k, layer), kv},
-                         {file_.random_matrix(io::LayerTensor::v, layer), kv}},
-                        all);
-        }
-        std::int64_t const rows = q.size() + 2 * kv.size();
-        float* const matrix = scratch(rows * config_.hidden_dim);
-        file_.read(io::LayerTensor::q, layer, q, all, matrix, config_.hidden_dim);
-        file_.read(io::LayerTensor::k, layer, kv, all, matrix + q.size() * config_.hidden_dim,
-                   config_.hidden_dim);
-        file_.read(io::LayerTensor::v, layer, kv, all,
-                   matrix + (q.size() + kv.size()) * config_.hidden_dim, config_.hidden_dim);
-        return pack(matrix, rows, config_.hidden_dim);
+        return load(layer,
+                    {{io::LayerTensor::q, q}, {io::LayerTensor::k, kv}, {io::LayerTensor::v, kv}},
+                    {0, config_.hidden_dim});
     }
 
     kernels::LinearWeight load_columns(io::LayerTensor tensor, std::int64_t layer, Range columns) {
-        if (made_in_place()) {
-            return make({{file_.random_matrix(tensor, layer), {0, config_.hidden_dim}}}, columns);
-        }
-        float* const matrix = scratch(config_.hidden_dim * columns.size());
-        if (!columns.empty()) {
-            file_.read(tensor, layer, {0, config_.hidden_dim}, columns, matrix, columns.size());
-        }
-        return pack(matrix, config_.hidden_dim, columns.size());
+        return load(layer, {{tensor, {0, config_.hidden_dim}}}, columns);
     }
 
     kernels::LinearWeight load_gate_up(std::int64_t layer, Range ffn) {
-        Range const all{0, config_.hidden_dim};
-        if (made_in_place()) {
-            return make({{file_.random_matrix(io::LayerTensor::gate, layer), ffn},
-                         {file_.random_matrix(io::LayerTensor::up, layer), ffn}},
-                        all);
-        }
-        float* const matrix = scratch(2 * ffn.size() * config_.hidden_dim);
-        if (!ffn.empty()) {
-            file_.read(io::LayerTensor::gate, layer, ffn, all, matrix, config_.hidden_dim);
-            file_.read(io::LayerTensor::up, layer, ffn, all,
-                       matrix + ffn.size() * config_.hidden_dim, config_.hidden_dim);
-        }
-        return pack(matrix, 2 * ffn.size(), config_.hidden_dim);
+        return load(layer, {{io::LayerTensor::gate, ffn}, {io::LayerTensor::up, ffn}},
+                    {0, config_.hidden_dim});
     }
 
     kernels::LinearWeight load_lm_head() {
         Range const all{0, config_.hidden_dim};
+        Range const& vocab = partition_.vocab;
         if (made_in_place()) {
-            return make({{file_.random_matrix(io::GlobalTensor::lm_head), partition_.vocab}}, all);
+            device::Buffer matrix(exec_.gpu,
+                                  vocab.size() * all.size() * dtype_bytes(options_.dtype));
+            kernels::fill_random(exec_, file_.random_matrix(io::GlobalTensor::lm_head), vocab, all,
+                                 matrix.data(), options_.dtype);
+            return kernels::LinearWeight::adopt(exec_, std::move(matrix), vocab.size(), all.size(),
+                                                options_.dtype);
         }
-        float* const rows = scratch(partition_.vocab.size() * config_.hidden_dim);
-        file_.read(io::GlobalTensor::lm_head, partition_.vocab, all, rows, config_.hidden_dim);
-        return pack(rows, partition_.vocab.size(), config_.hidden_dim);
+        float* const rows = scratch(vocab.size() * all.size());
+        file_.read(io::GlobalTensor::lm_head, vocab, all, rows, all.size());
+        return kernels::LinearWeight::pack(exec_, rows, vocab.size(), all.size(), all.size(),
+                                           options_.dtype);
     }
 
     // Row by row in pieces: the table of a large vocabulary need not exist a second time as f32.

@@ -1,6 +1,6 @@
 // How fast does the GPU attend? Prefill in TFLOP/s, decode in TB/s of keys and values.
 //   bench_attention_cuda [--long] [--fixed] [--only TEXT]
-// --fixed cuts KV as a deterministic run does. One line a shape: burst is the median of single calls on a rested GPU; sustained is calls back to back for a second, when
+// --fixed cuts KV as a deterministic run does. One line a shape: burst is the median of single calls on a rested GPU; sustained is calls back to back, when
 // the power limit sets the clock. The two are never to be compared with each other.
 
 #include "base/bfloat16.hpp"
