@@ -29,6 +29,11 @@ void synchronize(StreamView stream);
 void destroy_event(void* event) noexcept;
 void record_event(void* event, StreamView stream);
 [[nodiscard]] bool event_done(void* event);
+/// An event that keeps the time when it is reached. Recorded while a capture runs, it is reached by every launch of the graph.
+[[nodiscard]] void* create_timed_event();
+void record_timed_event(void* event, StreamView stream);
+/// Both have been reached.
+[[nodiscard]] double seconds_between(void* earlier, void* later);
 void wait_for_event(void* event);
 void make_stream_wait(StreamView stream, void* event);
 
@@ -57,6 +62,9 @@ void fill_zero(void* memory, std::int64_t bytes, StreamView stream);
 /// See device/sum_rows.hpp; `count` is positive.
 void sum_rows(float const* rows, std::int64_t stride, int num_rows, float* out, std::int64_t count,
               StreamView stream);
+
+/// See device/delay.hpp.
+void delay(double seconds, StreamView stream);
 
 [[nodiscard]] bool is_capturing(StreamView stream);
 void ignore_captures_of_other_threads();

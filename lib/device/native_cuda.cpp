@@ -110,6 +110,25 @@ bool event_done(void* event) {
     return true;
 }
 
+void* create_timed_event() {
+    cudaEvent_t event = nullptr;
+    LH_CUDA(cudaEventCreate(&event));
+    return event;
+}
+
+// Inside a capture a plain record would only order the graph's own nodes.
+void record_timed_event(void* event, StreamView stream) {
+    LH_CUDA(cudaEventRecordWithFlags(
+        cuda(event), cuda(stream),
+        is_capturing(stream) ? cudaEventRecordExternal : cudaEventRecordDefault));
+}
+
+double seconds_between(void* earlier, void* later) {
+    float milliseconds = 0.0F;
+    LH_CUDA(cudaEventElapsedTime(&milliseconds, cuda(earlier), cuda(later)));
+    return 1e-3 * static_cast<double>(milliseconds);
+}
+
 void wait_for_event(void* event) { LH_CUDA(cudaEventSynchronize(cuda(event))); }
 void make_stream_wait(StreamView stream, void* event) {
     LH_CUDA(cudaStreamWaitEvent(cuda(stream), cuda(event), 0));

@@ -24,6 +24,9 @@ void* create_event() { refuse(); }
 void destroy_event(void* /*event*/) noexcept {}
 void record_event(void* /*event*/, StreamView /*stream*/) { refuse(); }
 bool event_done(void* /*event*/) { refuse(); }
+void* create_timed_event() { refuse(); }
+void record_timed_event(void* /*event*/, StreamView /*stream*/) { refuse(); }
+double seconds_between(void* /*earlier*/, void* /*later*/) { refuse(); }
 void wait_for_event(void* /*event*/) { refuse(); }
 void make_stream_wait(StreamView /*stream*/, void* /*event*/) { refuse(); }
 void begin_capture(StreamView /*stream*/) { refuse(); }
@@ -43,6 +46,7 @@ void sum_rows(float const* /*rows*/, std::int64_t /*stride*/, int /*num_rows*/, 
               std::int64_t /*count*/, StreamView /*stream*/) {
     refuse();
 }
+void delay(double /*seconds*/, StreamView /*stream*/) { refuse(); }
 bool is_capturing(StreamView /*stream*/) { refuse(); }
 void ignore_captures_of_other_threads() { refuse(); }
 
