@@ -119,14 +119,18 @@ Request NcclCommunicator::device_all_to_all(std::span<std::byte const> send,
     return {};
 }
 
-Request NcclCommunicator::device_all_reduce_sum(std::span<float> data, StreamView stream) {
-    std::int64_t const needed = detail::ordered_sum_scratch(std::ssize(data), size()) *
-                                static_cast<std::int64_t>(sizeof(float));
+void NcclCommunicator::reserve_sum(std::int64_t count) {
+    std::int64_t const needed =
+        detail::ordered_sum_scratch(count, size()) * static_cast<std::int64_t>(sizeof(float));
     if (needed > scratch_.bytes()) {
-        LH_EXPECT(!device::is_capturing(stream));
+        LH_EXPECT(!device::is_capturing(session_.gpu.stream()));
         scratch_ = {};  // waits for the GPU, which may still add in it
         scratch_ = device::Buffer(&session_.gpu, needed);
     }
+}
+
+Request NcclCommunicator::device_all_reduce_sum(std::span<float> data, StreamView stream) {
+    reserve_sum(std::ssize(data));
     detail::ordered_sum(
         *this, data,
         {scratch_.as<float>(), static_cast<std::size_t>(scratch_.bytes()) / sizeof(float)}, stream);

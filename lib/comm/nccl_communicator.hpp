@@ -22,7 +22,7 @@ namespace longhaul::comm {
 /// Messages    isend and irecv of one pair of ranks meet in the order of their calls, whatever their tags; a send may hold
 ///             the stream until its message is received, so two ranks that exchange use all_to_all
 /// Sums        in rank order (ordered_sum.hpp); ncclAllReduce promises none
-/// Graphs      capturable; a sum that is longer than all before it needs memory and must not be captured
+/// Graphs      capturable, with reserve_sum() before
 /// Errors      NcclError; a peer that is lost ends the run through the watchdog
 class NcclCommunicator final : public DeviceCommunicator {
   public:
@@ -33,6 +33,7 @@ class NcclCommunicator final : public DeviceCommunicator {
 
     [[nodiscard]] std::string name() const override { return "nccl beside " + inner().name(); }
     [[nodiscard]] bool capturable() const override { return true; }
+    void reserve_sum(std::int64_t count) override;
     void progress() override;
     void close() override;
 

@@ -34,6 +34,24 @@ ProcessGrid::ProcessGrid(Communicator& world, GridShape const& shape)
               kvp_->rank() == coord_.kvp);
 }
 
+ProcessGrid::ProcessGrid(GridShape const& shape, std::int64_t rank, LinkModel const& link,
+                         device::Gpu const* gpu)
+    : shape_(shape),
+      coord_(coord_of(shape, rank)),
+      own_world_(std::make_unique<ModelledCommunicator>(rank, shape.product(), link, gpu)),
+      world_(*own_world_) {
+    auto const axis = [&](std::int64_t coordinate, std::int64_t size) {
+        return std::make_unique<ModelledCommunicator>(coordinate, size, link, gpu);
+    };
+    replica_ = axis(rank % (shape.spp * shape.kvp * shape.tp), shape.spp * shape.kvp * shape.tp);
+    linear_ = axis(rank % (shape.kvp * shape.tp), shape.kvp * shape.tp);
+    tp_ = axis(coord_.tp, shape.tp);
+    kvp_ = axis(coord_.kvp, shape.kvp);
+    pipeline_ = axis(coord_.spp, shape.spp);
+    control_ = replica_->duplicate();
+    service_ = world_.duplicate();
+}
+
 void ProcessGrid::use_gpu(device::Gpu const& gpu, GpuTransport transport) {
     if (transport == GpuTransport::nccl) {
         agree_on(world_, [&] { nccl_ = std::make_unique<NcclSession>(gpu); });

@@ -4,8 +4,10 @@
 #include "comm/communicator.hpp"
 #include "comm/gpu_transport.hpp"
 #include "comm/grid_shape.hpp"
+#include "comm/modelled_communicator.hpp"
 #include "comm/nccl.hpp"
 
+#include <cstdint>
 #include <memory>
 
 namespace longhaul::comm {
@@ -18,6 +20,9 @@ namespace longhaul::comm {
 class ProcessGrid {
   public:
     ProcessGrid(Communicator& world, GridShape const& shape);
+    /// The grid as its rank `rank` sees it, without the other ranks (ModelledCommunicator). `gpu` is null on the host.
+    ProcessGrid(GridShape const& shape, std::int64_t rank, LinkModel const& link,
+                device::Gpu const* gpu);
 
     [[nodiscard]] GridShape const& shape() const { return shape_; }
     [[nodiscard]] GridCoord const& coord() const { return coord_; }
@@ -49,6 +54,7 @@ class ProcessGrid {
   private:
     GridShape shape_;
     GridCoord coord_;
+    std::unique_ptr<Communicator> own_world_;  // of a modelled grid
     Communicator& world_;
     std::unique_ptr<NcclSession> nccl_;  // outlives the groups that it has connected
     std::unique_ptr<Communicator> replica_, linear_, tp_, kvp_, pipeline_, control_, service_;
