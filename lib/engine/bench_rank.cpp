@@ -15,6 +15,26 @@ std::unique_ptr<device::Gpu> open_gpu(kernels::ExecContext const& exec) {
     return exec.backend == kernels::Backend::cuda ? std::make_unique<device::Gpu>(0) : nullptr;
 }
 
+comm::ProcessGrid make_grid(comm::Communicator& world, BenchRankOptions const& options,
+                            ModelConfig const& config, device::Gpu const* gpu) {
+    if (!options.emulated) {
+        return {world, {}};
+    }
+    auto const& [grid, rank, link] = *options.emulated;
+    // For its checks of the model.
+    static_cast<void>(
+        comm::resolve_grid(grid.product(), grid.replicas, grid.spp, grid.kvp, grid.tp, config));
+    return {grid, rank, link, gpu};
+}
+
+model::Partition make_share(comm::ProcessGrid const& grid, ModelConfig const& config,
+                            std::int64_t chunk) {
+    comm::GridShape const& shape = grid.shape();
+    comm::GridCoord const& at = grid.coord();
+    return model::make_partition(config, {shape.spp, shape.kvp, shape.tp, at.spp, at.kvp, at.tp},
+                                 chunk);
+}
+
 kernels::ExecContext with_gpu(kernels::ExecContext exec, device::Gpu* gpu) {
     exec.gpu = gpu;
     return exec;
@@ -39,17 +59,18 @@ BenchRank::BenchRank(comm::Communicator& world, BenchRankOptions const& options)
                 ? io::ModelFile::open_random(options.model, *options.random_weights)
                 : io::ModelFile::open(options.model)),
       exec_(with_gpu(options.exec, gpu_.get())),
-      grid_(world, {}) {
+      grid_(make_grid(world, options, file_->config(), gpu_.get())) {
     LH_EXPECT(world.size() == 1 && options.sequences > 0 && options.slots > 0);
     reserve_kv(options);
-    weights_ = model::load_weight_shard(*file_, model::make_partition(config(), {}, options.chunk),
-                                        {options.dtype, model::WeightStorage::sharded, 0}, exec_);
+    weights_ = model::load_weight_shard(
+        *file_, make_share(grid_, config(), options.chunk),
+        {options.dtype, model::WeightStorage::sharded, grid_.coord().kvp}, exec_);
     schedule::ChunkScheduler::Options scheduling;
     scheduling.chunk = options.chunk;
     scheduling.max_batch = options.sequences;
     scheduling.kv.block_slots = options.block_slots;
     scheduling.kv.policy = schedule::KvPolicy::striped;
-    scheduling.kv.capacity = {kv_->capacity()};
+    scheduling.kv.capacity.assign(static_cast<std::size_t>(grid_.shape().kvp), kv_->capacity());
     scheduler_.emplace(scheduling);
     context_.emplace(
         RankContext{grid_, weights_, *kv_, exec_, /*deterministic=*/false, counters_, {}});
@@ -58,10 +79,13 @@ BenchRank::BenchRank(comm::Communicator& world, BenchRankOptions const& options)
 
 void BenchRank::reserve_kv(BenchRankOptions const& options) {
     RunOptions const run = run_options(options);
-    model::Partition const partition = model::make_partition(config(), {}, options.chunk);
+    model::Partition const partition = make_share(grid_, config(), options.chunk);
     MemoryPlan const plan =
         plan_memory(grid_, config(), partition, run, gpu_ ? gpu_budget(*gpu_, 1) : host_budget(1));
-    std::int64_t const blocks = options.sequences * ceil_div(options.slots, options.block_slots);
+    // Blocks are dealt to the KVP coordinates in turn, to every sequence anew.
+    std::int64_t const blocks =
+        options.sequences *
+        ceil_div(ceil_div(options.slots, options.block_slots), grid_.shape().kvp);
     LH_VALIDATE(blocks <= plan.capacity.front(),
                 "{} sequence(s) of {} tokens do not fit: memory leaves room for {} tokens of KV "
                 "({}); ask for less context or a smaller batch",
@@ -74,7 +98,7 @@ void BenchRank::fill_kv(std::uint64_t seed) {
     constexpr double kDeviation = 0.5;
     DType const dtype = kv_->layout().dtype;
     std::int64_t const elements = kv_->layout().block_bytes() / dtype_bytes(dtype);
-    for (std::int64_t layer = 0; layer < config().num_layers; ++layer) {
+    for (std::int64_t layer = 0; layer < weights_.partition.layers.size(); ++layer) {
         RandomMatrix const pool =
             make_random_matrix(seed, static_cast<std::uint64_t>(layer), elements, kDeviation);
         kernels::fill_random(exec_, pool, {0, kv_->capacity()}, {0, elements},
@@ -108,19 +132,50 @@ BenchRank::Step BenchRank::step() {
         inputs_.loaded.push_back({id, scheduler_->sequence(id).spec.load_entries});
     }
     Step done{plan.num_rows(), 0};
-    std::optional<StepOutcome> const outcome = engine_->submit(plan, *scheduler_);
-    if (!outcome) {
-        return done;
-    }
-    for (SampleOutcome const& sample : outcome->samples) {
-        LH_VALIDATE(sample.finite,
-                    "the logits of sequence {} are not finite; use another seed, or a sound model",
-                    sample.sequence);
-        inputs_.tokens.push_back(
-            {sample.sequence, sample.index, sample.token, schedule::EndReason::none});
-        ++done.tokens;
+    take(plan, engine_->submit(plan, *scheduler_), done);
+    if (context_->clock != nullptr) {
+        std::vector<double> const seconds = clock_->read();
+        for (std::size_t part = 0; part < seconds.size(); ++part) {
+            counters_.part_s.at(part) += seconds[part];
+        }
     }
     return done;
+}
+
+void BenchRank::take(schedule::StepPlan const& plan, std::optional<StepOutcome> const& outcome,
+                     Step& done) {
+    auto const feed = [&](SequenceId id, std::int64_t index, TokenId token) {
+        inputs_.tokens.push_back({id, index, token, schedule::EndReason::none});
+        ++done.tokens;
+    };
+    if (outcome) {
+        for (SampleOutcome const& sample : outcome->samples) {
+            LH_VALIDATE(
+                sample.finite,
+                "the logits of sequence {} are not finite; use another seed, or a sound model",
+                sample.sequence);
+            feed(sample.sequence, sample.index, sample.token);
+        }
+        return;
+    }
+    for (schedule::PlanItem const& item : plan.items) {
+        if (item.sample) {
+            feed(item.sequence, item.end, static_cast<TokenId>(item.end % config().vocab_size));
+        }
+    }
+    if (done.tokens > 0) {
+        wait();  // as a last stage does, which reads the token
+    }
+}
+
+void BenchRank::watch_parts(bool on) {
+    if (!gpu_) {
+        return;
+    }
+    if (!clock_) {
+        clock_.emplace(*gpu_, kNumStepParts);  // for good: recorded graphs have its marks in them
+    }
+    context_->clock = on ? &*clock_ : nullptr;
 }
 
 void BenchRank::wait() const {

@@ -20,6 +20,13 @@
 
 namespace longhaul::engine {
 
+/// One rank of a grid whose other ranks are modelled: its share of the work is real, what it would wait for is not.
+struct EmulatedRank {
+    comm::GridShape grid;
+    std::int64_t rank = 0;
+    comm::LinkModel link;
+};
+
 struct BenchRankOptions {
     std::filesystem::path model;
     std::optional<std::uint64_t> random_weights;  ///< seed, as of `longhaul run`
@@ -29,10 +36,12 @@ struct BenchRankOptions {
     std::int64_t block_slots = 128;
     std::int64_t sequences = 1;  ///< that are there at a time
     std::int64_t slots = 0;      ///< of the KV cache that each of them needs
+    std::optional<EmulatedRank> emulated;
 };
 
 /// One rank that runs steps as `longhaul run` does, with its scheduler, its layers and its memory, but without a queue, an output
-/// folder or checkpoints: for measurements. Tokens that a step chooses are fed in the next one; nothing ends by itself.
+/// folder or checkpoints: for measurements. Tokens that a step chooses are fed in the next one; nothing ends by itself. In an
+/// emulated pipeline, a stage before the last one invents them.
 class BenchRank {
   public:
     /// `world` is a loopback of one rank. Throws ValidationError or SetupFailed with the remedy when the model cannot be opened
@@ -42,7 +51,11 @@ class BenchRank {
     BenchRank& operator=(BenchRank const&) = delete;
 
     [[nodiscard]] ModelConfig const& config() const { return file_->config(); }
+    [[nodiscard]] comm::ProcessGrid const& grid() const { return grid_; }
+    [[nodiscard]] model::Partition const& partition() const { return weights_.partition; }
     [[nodiscard]] StepCounters const& counters() const { return counters_; }
+
+    [[nodiscard]] bool on_gpu() const { return gpu_ != nullptr; }
 
     /// Random bf16 or f32 numbers of small norm for every block: what a sequence finds that is taken to be loaded.
     void fill_kv(std::uint64_t seed);
@@ -63,8 +76,13 @@ class BenchRank {
     /// Until the GPU has done everything.
     void wait() const;
 
+    /// While it is on, counters().part_s tells on a GPU, too, where the time of the steps goes; each step then waits for its end.
+    void watch_parts(bool on);
+
   private:
     void reserve_kv(BenchRankOptions const& options);
+    void take(schedule::StepPlan const& plan, std::optional<StepOutcome> const& outcome,
+              Step& done);
 
     std::unique_ptr<device::Gpu> gpu_;
     std::unique_ptr<io::ModelFile> file_;
@@ -74,6 +92,7 @@ class BenchRank {
     std::unique_ptr<kv::KvCache> kv_;
     std::optional<schedule::ChunkScheduler> scheduler_;
     StepCounters counters_;
+    std::optional<device::StreamClock> clock_;
     std::optional<RankContext> context_;
     std::optional<RankEngine> engine_;
     schedule::StepInputs inputs_;  // of the next step

@@ -4,6 +4,7 @@
 #include "kernels/linear.hpp"
 #include "kernels/norm.hpp"
 #include "kernels/rope_kv.hpp"
+#include "engine/step_parts.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -37,8 +38,13 @@ LayerRunner::LayerRunner(RankContext& context, std::int64_t max_rows)
     gate_up_ = make(2 * ffn, wide_dtype_);
     activation_ = make(std::max(exchange_.width(), ffn), dtype);
     delta_ = make(config_.hidden_dim, DType::f32);
-    if (context.gpu() != nullptr && context.grid.linear().size() == 1) {
-        graphs_.emplace(*context.gpu());
+    comm::Communicator& linear = context.grid.linear();
+    if (context.gpu() != nullptr) {
+        linear.reserve_sum(max_rows * config_.hidden_dim);
+        bool const capturable = linear.capturable() && context.grid.kvp().capturable();
+        if (linear.size() == 1 || capturable) {
+            graphs_.emplace(*context.gpu());
+        }
     }
 }
 
@@ -65,7 +71,7 @@ void LayerRunner::run(StepBatch const& batch, BatchArrays const& arrays, float* 
     // One row an item: a decode step, whose kernels are too short for the host to keep up with.
     bool const decode = batch.num_rows == std::ssize(batch.item_rows);
     if (graphs_ && decode) {
-        graphs_->run(graph_key(batch, arrays, hidden),
+        graphs_->run(graph_key(batch, arrays, hidden), context_.clock,
                      [&] { run_layers(batch, arrays, hidden, {}); });
     } else {
         run_layers(batch, arrays, hidden, context_.between_layers);
@@ -76,8 +82,12 @@ StepGraphs::Key LayerRunner::graph_key(StepBatch const& batch, BatchArrays const
                                        float const* hidden) const {
     StepGraphs::Key key{static_cast<std::uint64_t>(batch.num_rows),
                         reinterpret_cast<std::uint64_t>(arrays.slots.data()),
-                        reinterpret_cast<std::uint64_t>(hidden)};
+                        reinterpret_cast<std::uint64_t>(hidden),
+                        reinterpret_cast<std::uint64_t>(context_.clock)};
     work_.append_launch_key(key);
+    if (context_.grid.kvp().size() > 1) {
+        exchange_.append_launch_key(batch, key);
+    }
     return key;
 }
 
@@ -109,8 +119,8 @@ void LayerRunner::run_layer(StepBatch const& batch, BatchArrays const& arrays,
     attend(batch, arrays, local_layer);
     float const* slice = attended_.as<float>();
     if (context_.grid.kvp().size() > 1) {
-        ScopedTimer const timer(context_.counters.communication_s);
-        exchange_.run(batch, arrays, slice, lse_.as<float>(), merged_.as<float>());
+        timed(context_, StepPart::messages,
+              [&] { exchange_.run(batch, arrays, slice, lse_.as<float>(), merged_.as<float>()); });
         slice = merged_.as<float>();
     }
     kernels::convert(context_.exec, slice, batch.num_rows * exchange_.width(), activation_.data(),
@@ -128,7 +138,6 @@ void LayerRunner::run_layer(StepBatch const& batch, BatchArrays const& arrays,
 
 void LayerRunner::attend(StepBatch const& batch, BatchArrays const& arrays,
                          std::int64_t local_layer) {
-    ScopedTimer const timer(context_.counters.attention_s);
     kernels::RopeKvArgs rope;
     rope.layout = context_.kv.layout();
     rope.pool = context_.kv.layer_pool(local_layer);
@@ -152,7 +161,7 @@ void LayerRunner::attend(StepBatch const& batch, BatchArrays const& arrays,
     attention.work = &work_;
     attention.out = attended_.as<float>();
     attention.lse = lse_.as<float>();
-    kernels::attention(context_.exec, attention);
+    timed(context_, StepPart::attention, [&] { kernels::attention(context_.exec, attention); });
 }
 
 // Adds what the previous sub-layer left to the residual and normalises in the same pass.
@@ -172,29 +181,30 @@ void LayerRunner::norm(StepBatch const& batch, float* hidden, device::Buffer con
 
 void LayerRunner::linear(StepBatch const& batch, void const* input,
                          kernels::LinearWeight const& weight, void* output, DType output_dtype) {
-    ScopedTimer const timer(context_.counters.linear_s);
-    if (!context_.deterministic) {
-        kernels::linear(context_.exec, input, batch.num_rows, weight, output, output_dtype);
-        return;
-    }
     auto const* const in = static_cast<std::byte const*>(input);
     auto* const out = static_cast<std::byte*>(output);
-    for (Range const& rows : batch.item_rows) {
+    auto const run = [&](Range rows) {
         kernels::linear(context_.exec,
                         in + rows.begin * weight.k() * dtype_bytes(context_.weights.dtype),
                         rows.size(), weight,
                         out + rows.begin * weight.n() * dtype_bytes(output_dtype), output_dtype);
-    }
+    };
+    timed(context_, StepPart::linear, [&] {
+        if (context_.deterministic) {
+            std::for_each(batch.item_rows.begin(), batch.item_rows.end(), run);
+        } else {
+            run({0, batch.num_rows});
+        }
+    });
 }
 
 void LayerRunner::reduce_delta(StepBatch const& batch) {
     delta_pending_ = true;
     if (context_.grid.linear().size() > 1) {
-        ScopedTimer const timer(context_.counters.communication_s);
-        context_.grid.linear().all_reduce_sum(
-            std::span(delta_.as<float>(),
-                      static_cast<std::size_t>(batch.num_rows * config_.hidden_dim)),
-            context_.stream());
+        std::span const delta(delta_.as<float>(),
+                              static_cast<std::size_t>(batch.num_rows * config_.hidden_dim));
+        timed(context_, StepPart::messages,
+              [&] { context_.grid.linear().all_reduce_sum(delta, context_.stream()); });
     }
 }
 

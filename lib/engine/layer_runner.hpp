@@ -43,7 +43,7 @@ class LayerRunner {
     PartialExchange exchange_;
 
     kernels::AttentionWork work_;
-    std::optional<StepGraphs> graphs_;  // on a GPU, where no messages pass between the layers
+    std::optional<StepGraphs> graphs_;  // on a GPU, where its messages can be recorded
     DType wide_dtype_;                  // of qkv_ and gate_up_
 
     // Workspace for max_rows rows in the backend's memory, allocated once; f32 where nothing is said.

@@ -5,6 +5,7 @@
 #include "kernels/linear.hpp"
 #include "kernels/norm.hpp"
 #include "kernels/rows.hpp"
+#include "engine/step_parts.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -108,7 +109,6 @@ void OutputHead::add_rows(schedule::PlanItem const& item, std::size_t item_numbe
 StepOutcome OutputHead::run(schedule::StepPlan const& plan,
                             schedule::ChunkScheduler const& scheduler, StepBatch const& batch,
                             float const* hidden) {
-    ScopedTimer const timer(context_.counters.head_s);
     std::vector<Row> rows;
     for (std::size_t i = 0; i < plan.items.size(); ++i) {
         add_rows(plan.items[i], i, scheduler.sequence(plan.items[i].sequence), batch.item_rows[i],
@@ -205,9 +205,11 @@ void OutputHead::summarize_tile(float const* hidden, std::span<Row const> rows,
     norm.dim = dim;
     norm.out = normed_.data();
     norm.out_dtype = context_.weights.dtype;
-    kernels::residual_rms_norm(context_.exec, norm);
-    kernels::linear(context_.exec, normed_.data(), norm.num_rows, context_.weights.lm_head,
-                    logits_.as<float>());
+    timed(context_, StepPart::head, [&] {
+        kernels::residual_rms_norm(context_.exec, norm);
+        kernels::linear(context_.exec, normed_.data(), norm.num_rows, context_.weights.lm_head,
+                        logits_.as<float>());
+    });
     kernels::summarize_logits(context_.exec, logits_.as<float>(), context_.weights.partition.vocab,
                               queries, std::span(summaries, rows.size()));
 }

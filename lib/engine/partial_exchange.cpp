@@ -104,6 +104,17 @@ void PartialExchange::run(StepBatch const& batch, BatchArrays const& arrays, flo
     merge_striped(batch, arrays, received, merged);
 }
 
+void PartialExchange::append_launch_key(StepBatch const& batch,
+                                        std::vector<std::uint64_t>& key) const {
+    key.push_back(batch.striped_rows.size());
+    for (auto const& rows : batch.single_rows) {
+        key.push_back(rows.size());
+    }
+    for (device::Buffer const* const buffer : {&send_, &receive_, &scratch_}) {
+        key.push_back(reinterpret_cast<std::uint64_t>(buffer->data()));
+    }
+}
+
 void PartialExchange::merge_striped(StepBatch const& batch, BatchArrays const& arrays,
                                     std::vector<float const*> const& received, float* merged) {
     auto const striped = static_cast<std::int64_t>(batch.striped_rows.size());

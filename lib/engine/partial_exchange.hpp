@@ -32,6 +32,9 @@ class PartialExchange {
     void run(StepBatch const& batch, BatchArrays const& arrays, float const* out, float const* lse,
              float* merged);
 
+    /// Everything that what run() queues depends on, besides the rows that `batch` names by device memory.
+    void append_launch_key(StepBatch const& batch, std::vector<std::uint64_t>& key) const;
+
   private:
     struct Slice {
         std::int64_t first = 0;  // element, counted from this rank's first head

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "device/gpu.hpp"
+#include "device/stream_clock.hpp"
 #include "comm/process_grid.hpp"
 #include "kernels/exec_context.hpp"
 #include "kv/kv_cache.hpp"
@@ -23,6 +24,8 @@ struct RankContext {
     /// Called between layers: lets transfers advance and the leader publish without a thread of its own. Not in decode steps that
     /// run from a graph, which take about a millisecond.
     std::function<void()> between_layers;
+    /// For measurements on a GPU: where the time of its stream goes, by StepPart.
+    device::StreamClock* clock = nullptr;
 
     [[nodiscard]] device::Gpu* gpu() const { return exec.gpu; }
     /// Of collectives on the backend's memory.

@@ -1,5 +1,7 @@
 #include "engine/rank_engine.hpp"
 
+#include "engine/step_parts.hpp"
+
 #include <span>
 #include <utility>
 
@@ -31,6 +33,7 @@ std::optional<StepOutcome> RankEngine::submit(schedule::StepPlan const& plan,
         ++context_.counters.empty_steps;
         return std::nullopt;
     }
+    mark(context_, StepPart::between);
     ++context_.counters.steps;
     for (schedule::PlanItem const& item : plan.items) {
         (item.decode ? context_.counters.decode_rows : context_.counters.prefill_rows) +=
@@ -65,9 +68,11 @@ void RankEngine::receive_hidden(StepBatch const& batch) {
     comm::Communicator& pipeline = context_.grid.pipeline();
     pipeline.recv(std::span(hidden_.data(), hidden_bytes(batch)), pipeline.rank() - 1, kHiddenTag,
                   context_.stream());
+    mark(context_, StepPart::messages);
 }
 
 void RankEngine::send_hidden(StepBatch const& batch) {
+    mark(context_, StepPart::other);
     reap_sends();
     comm::Communicator& pipeline = context_.grid.pipeline();
     PendingSend& send = sends_.emplace_back();
@@ -79,6 +84,7 @@ void RankEngine::send_hidden(StepBatch const& batch) {
         data = std::as_bytes(std::span(send.data));
     }
     send.request = pipeline.isend(data, pipeline.rank() + 1, kHiddenTag, context_.stream());
+    mark(context_, StepPart::messages);
 }
 
 std::size_t RankEngine::hidden_bytes(StepBatch const& batch) const {

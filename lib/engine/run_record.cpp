@@ -95,12 +95,14 @@ std::string run_record(RunSetup& setup, RunOptions const& options, StepCounters 
                        {"empty_steps", counters.empty_steps},
                        {"prefill_rows", counters.prefill_rows},
                        {"decode_rows", counters.decode_rows},
-                       {"attention_s", counters.attention_s},
-                       {"linear_s", counters.linear_s},
-                       {"head_s", counters.head_s},
-                       {"communication_s", counters.communication_s},
                        {"pipeline_wait_s", counters.pipeline_wait_s},
                        {"inputs_wait_s", counters.inputs_wait_s}};
+    if (!setup.gpu) {
+        record["rank0"].update({{"attention_s", counters.of(StepPart::attention)},
+                                {"linear_s", counters.of(StepPart::linear)},
+                                {"head_s", counters.of(StepPart::head)},
+                                {"communication_s", counters.of(StepPart::messages)}});
+    }
     // Paths and the model's name may hold any bytes.
     return record.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }

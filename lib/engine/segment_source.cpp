@@ -3,6 +3,7 @@
 #include "base/checked.hpp"
 #include "device/buffer.hpp"
 #include "kernels/embedding.hpp"
+#include "engine/step_parts.hpp"
 
 #include <algorithm>
 #include <memory>
@@ -40,9 +41,9 @@ void SegmentSource::embed(schedule::StepPlan const& plan, schedule::ChunkSchedul
         }
     }
     if (context_.grid.linear().size() > 1) {
-        ScopedTimer const timer(context_.counters.communication_s);
-        context_.grid.linear().all_reduce_sum(
-            std::span(hidden, static_cast<std::size_t>(batch.num_rows * width)), context_.stream());
+        std::span const rows(hidden, static_cast<std::size_t>(batch.num_rows * width));
+        timed(context_, StepPart::messages,
+              [&] { context_.grid.linear().all_reduce_sum(rows, context_.stream()); });
     }
 }
 

@@ -5,12 +5,13 @@
 
 namespace longhaul::engine {
 
-void StepGraphs::run(Key const& key, std::function<void()> const& work) {
+void StepGraphs::run(Key const& key, device::StreamClock* clock,
+                     std::function<void()> const& work) {
     auto const found = std::find_if(entries_.begin(), entries_.end(),
                                     [&](Entry const& entry) { return entry.key == key; });
     if (found == entries_.end()) {
         work();
-        entries_.push_front({key, std::nullopt});
+        entries_.push_front({key, std::nullopt, {}});
         if (entries_.size() > kMostEntries) {
             entries_.pop_back();
         }
@@ -20,8 +21,14 @@ void StepGraphs::run(Key const& key, std::function<void()> const& work) {
     Entry& entry = entries_.front();
     if (!entry.graph) {
         entry.graph.emplace(gpu_, work);
+        if (clock != nullptr) {
+            entry.marks = clock->take_recorded();
+        }
     }
     entry.graph->launch();
+    if (clock != nullptr) {
+        clock->launched(entry.marks);
+    }
 }
 
 }  // namespace longhaul::engine

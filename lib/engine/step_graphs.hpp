@@ -2,6 +2,7 @@
 
 #include "device/gpu.hpp"
 #include "device/graph.hpp"
+#include "device/stream_clock.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -22,12 +23,15 @@ class StepGraphs {
 
     /// Runs `work`: at once where the key is new (buffers may grow and libraries may warm up then), recorded when it comes
     /// again, as a graph from then on.
-    void run(Key const& key, std::function<void()> const& work);
+    ///
+    /// `clock` may be null; its marks inside `work` are part of the graph, so it belongs to the key.
+    void run(Key const& key, device::StreamClock* clock, std::function<void()> const& work);
 
   private:
     struct Entry {
         Key key;
         std::optional<device::Graph> graph;
+        std::vector<device::StreamClock::Mark> marks;
     };
     static constexpr std::size_t kMostEntries = 32;
 
