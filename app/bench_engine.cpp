@@ -4,10 +4,14 @@
 #include "engine/bench_rank.hpp"
 #include "app/bench_report.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <numeric>
+#include <utility>
 #include <vector>
 
 namespace longhaul::app {
@@ -17,23 +21,29 @@ using Clock = std::chrono::steady_clock;
 
 /// Steps before those that count: the matrix library chooses its algorithms in them.
 constexpr std::int64_t kWarmSteps = 3;
+/// Steps that a mean of their parts is of.
+constexpr std::int64_t kPartSteps = 8;
 
 double seconds_since(Clock::time_point begin) {
     return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-/// Work that a model takes by its shape.
+/// Work that a rank's share of a model takes by its shape.
 class ModelWork {
   public:
-    ModelWork(ModelConfig const& config, DType dtype)
-        : attention_(config.num_layers * config.num_heads * config.head_dim),
-          kv_(2 * config.num_layers * config.num_kv_heads * config.head_dim * dtype_bytes(dtype)),
-          head_(config.vocab_size * config.hidden_dim),
-          bytes_(dtype_bytes(dtype)) {
-        std::int64_t const heads = config.num_heads * config.head_dim;
-        std::int64_t const kv_heads = config.num_kv_heads * config.head_dim;
-        layers_ =
-            config.num_layers * config.hidden_dim * (2 * heads + 2 * kv_heads + 3 * config.ffn_dim);
+    ModelWork(engine::BenchRank const& rank, DType dtype)
+        : kvp_(static_cast<double>(rank.grid().shape().kvp)), bytes_(dtype_bytes(dtype)) {
+        ModelConfig const& config = rank.config();
+        model::Partition const& share = rank.partition();
+        auto const kvp = static_cast<std::size_t>(rank.grid().coord().kvp);
+        std::int64_t const layers = share.layers.size();
+        std::int64_t const heads = share.heads.size() * config.head_dim;
+        std::int64_t const kv_heads = share.kv_heads.size() * config.head_dim;
+        attention_ = layers * heads;
+        kv_ = 2 * layers * kv_heads;
+        layers_ = layers * config.hidden_dim *
+                  (heads + 2 * kv_heads + share.projection[kvp].size() + 3 * share.ffn[kvp].size());
+        head_ = share.last_stage ? share.vocab.size() * config.hidden_dim : 0;
     }
 
     /// Of `rows` entries behind `context` others, each of which sees all before it, with logits for `sampled` of them.
@@ -42,20 +52,58 @@ class ModelWork {
         double const pairs = n * static_cast<double>(context) + n * (n + 1.0) / 2.0;
         return 2.0 * static_cast<double>(layers_) * n +
                2.0 * static_cast<double>(head_) * static_cast<double>(sampled) +
-               4.0 * static_cast<double>(attention_) * pairs;
+               4.0 * static_cast<double>(attention_) * pairs / kvp_;
     }
     /// Read by one step that decodes `batch` sequences behind `context` entries.
     [[nodiscard]] double decode_bytes(std::int64_t batch, double context) const {
-        return static_cast<double>((layers_ + head_) * bytes_) +
-               static_cast<double>(kv_ * batch) * context;
+        return static_cast<double>(bytes_) * (static_cast<double>(layers_ + head_) +
+                                              static_cast<double>(kv_ * batch) * context / kvp_);
     }
 
   private:
-    std::int64_t attention_;
-    std::int64_t kv_;
-    std::int64_t head_;
+    double kvp_;
     std::int64_t bytes_;
+    std::int64_t attention_ = 0;
+    std::int64_t kv_ = 0;
     std::int64_t layers_ = 0;
+    std::int64_t head_ = 0;
+};
+
+/// Where the time of steps goes, by marks that cost a GPU a little.
+class PartTimes {
+  public:
+    explicit PartTimes(engine::BenchRank& rank) : rank_(rank), before_(rank.counters()) {
+        rank.watch_parts(true);
+    }
+    void restart() { before_ = rank_.counters(); }
+    /// Of `steps` steps, each of which took `marked_s` on average. On a GPU what the parts leave of `step_s`, the time without
+    /// marks, are gaps.
+    void end(std::int64_t steps, double marked_s, double step_s, BenchRow& row) {
+        using engine::StepPart;
+        rank_.watch_parts(false);
+        engine::StepCounters const& after = rank_.counters();
+        double rest = 1e3 * (rank_.on_gpu() ? step_s : marked_s);
+        auto const add = [&](char const* name, StepPart part) {
+            double const ms =
+                (after.of(part) - before_.of(part)) * 1e3 / static_cast<double>(steps);
+            row[name] = ms;
+            rest -= ms;
+        };
+        add("attention_ms", StepPart::attention);
+        add("linear_ms", StepPart::linear);
+        add("head_ms", StepPart::head);
+        if (rank_.grid().shape().product() > 1) {
+            add("messages_ms", StepPart::messages);
+        }
+        if (rank_.on_gpu()) {
+            add("other_ms", StepPart::other);
+        }
+        row[rank_.on_gpu() ? "gaps_ms" : "other_ms"] = rest;
+    }
+
+  private:
+    engine::BenchRank& rank_;
+    engine::StepCounters before_;
 };
 
 engine::BenchRankOptions rank_options(BenchOptions const& options, std::int64_t sequences,
@@ -70,6 +118,7 @@ engine::BenchRankOptions rank_options(BenchOptions const& options, std::int64_t 
     rank.block_slots = options.block_slots;
     rank.sequences = sequences;
     rank.slots = slots;
+    rank.emulated = options.emulated;
     return rank;
 }
 
@@ -81,16 +130,33 @@ void with_rank(engine::BenchRankOptions const& options,
     });
 }
 
-/// Seconds until the prompt's token is there.
-double prefill(engine::BenchRank& rank, SequenceId id, std::int64_t tokens) {
+struct PrefillTime {
+    double busy_s = 0.0;  ///< of this rank, until its last chunk is done
+    double ttft_s = 0.0;  ///< with the stages behind it
+    std::int64_t steps = 0;
+};
+
+/// A prompt from its first chunk to its token.
+PrefillTime prefill(engine::BenchRank& rank, SequenceId id, std::int64_t tokens) {
+    std::int64_t const stages = rank.grid().shape().spp;
     rank.admit(id, tokens, 1, 0);
     rank.wait();
     Clock::time_point const begin = Clock::now();
+    Clock::time_point last = begin;
+    PrefillTime time;
     while (rank.step().tokens == 0) {
+        ++time.steps;
+        if (stages > 1) {  // the last chunk is timed apart
+            rank.wait();
+            last = Clock::now();
+        }
     }
-    double const seconds = seconds_since(begin);
+    ++time.steps;
+    time.busy_s = seconds_since(begin);
+    // The other stages take the last chunk one after the other; all before it passed them meanwhile.
+    time.ttft_s = time.busy_s + static_cast<double>(stages - 1) * seconds_since(last);
     rank.end(id);
-    return seconds;
+    return time;
 }
 
 /// Steps until every sequence of the batch has chosen a token in the same step: they decode from here on.
@@ -115,7 +181,39 @@ void admit_batch(engine::BenchRank& rank, BenchOptions const& options, std::int6
 /// Tokens that a sequence of the batch may choose: sequences that begin earlier go on until the last one has begun.
 std::int64_t tokens_needed(BenchOptions const& options, std::int64_t context, bool random_kv) {
     std::int64_t const chunks = random_kv ? 1 : ceil_div(context, options.chunk);
-    return options.batch * chunks + 2 * kWarmSteps + options.steps + 4;
+    return options.batch * chunks + 3 * kWarmSteps + options.steps + kPartSteps + 4;
+}
+
+/// Of steps that are waited for one by one.
+std::vector<double> step_times(engine::BenchRank& rank, std::int64_t steps) {
+    std::vector<double> seconds;
+    seconds.reserve(static_cast<std::size_t>(steps));
+    for (std::int64_t i = 0; i < steps; ++i) {
+        rank.wait();
+        Clock::time_point const begin = Clock::now();
+        static_cast<void>(rank.step());
+        rank.wait();
+        seconds.push_back(seconds_since(begin));
+    }
+    return seconds;
+}
+
+void add_parts(engine::BenchRank& rank, double step_s, BenchRow& row) {
+    PartTimes parts(rank);
+    static_cast<void>(
+        step_times(rank, kWarmSteps));  // graphs are recorded anew, with marks in them
+    parts.restart();
+    std::vector<double> const marked = step_times(rank, kPartSteps);
+    double const sum = std::accumulate(marked.begin(), marked.end(), 0.0);
+    parts.end(kPartSteps, sum / static_cast<double>(kPartSteps), step_s, row);
+}
+
+void say_if_emulated(BenchOptions const& options, BenchRow& row) {
+    if (options.emulated) {
+        comm::GridShape const& grid = options.emulated->grid;
+        row["emulated"] =
+            fmt::format("rank {} of {}x{}x{}", options.emulated->rank, grid.spp, grid.kvp, grid.tp);
+    }
 }
 
 }  // namespace
@@ -124,25 +222,35 @@ std::vector<BenchRow> bench_prefill(BenchOptions const& options, BenchCeilings c
     std::vector<BenchRow> table;
     std::int64_t const longest = *std::max_element(options.tokens.begin(), options.tokens.end());
     with_rank(rank_options(options, 1, longest), [&](engine::BenchRank& rank) {
-        ModelWork const work(rank.config(), options.dtype);
+        ModelWork const work(rank, options.dtype);
         SequenceId next = 0;
         for (std::int64_t const tokens : options.tokens) {
             // Both kinds of chunk that this prompt has: a whole one, and what is left.
             std::int64_t const rest = tokens % options.chunk;
             static_cast<void>(prefill(rank, next++, std::min(tokens, options.chunk + rest)));
-            std::vector<double> seconds;
-            seconds.reserve(static_cast<std::size_t>(options.repeat));
+            std::vector<double> ttft_s;
+            std::vector<double> busy_s;
             for (int i = 0; i < options.repeat; ++i) {
-                seconds.push_back(prefill(rank, next++, tokens));
+                PrefillTime const time = prefill(rank, next++, tokens);
+                ttft_s.push_back(time.ttft_s);
+                busy_s.push_back(time.busy_s);
             }
-            double const ttft = quantile(seconds, 0.5);
-            double const rate = work.flop(tokens, 0, 1) / ttft;
-            table.push_back({{"tokens", tokens},
-                             {"chunk", options.chunk},
-                             {"ttft_s", ttft},
-                             {"tokens_per_s", static_cast<double>(tokens) / ttft},
-                             {"tflop_per_s", rate * 1e-12},
-                             {"mfu", rate / ceilings.flop_per_s}});
+            double const ttft = quantile(ttft_s, 0.5);
+            double const rate = work.flop(tokens, 0, 1) / quantile(busy_s, 0.5);
+            BenchRow row = {{"tokens", tokens},
+                            {"chunk", options.chunk},
+                            {"ttft_s", ttft},
+                            {"tokens_per_s", static_cast<double>(tokens) / ttft},
+                            {"tflop_per_s", rate * 1e-12},
+                            {"mfu", rate / ceilings.flop_per_s}};
+            if (options.parts) {
+                PartTimes parts(rank);
+                PrefillTime const time = prefill(rank, next++, tokens);
+                auto const steps = static_cast<double>(time.steps);
+                parts.end(time.steps, time.busy_s / steps, quantile(busy_s, 0.5) / steps, row);
+            }
+            say_if_emulated(options, row);
+            table.push_back(std::move(row));
         }
     });
     return table;
@@ -152,30 +260,28 @@ std::vector<BenchRow> bench_decode(BenchOptions const& options, BenchCeilings co
     std::vector<BenchRow> table;
     for (std::int64_t const context : options.context) {
         std::int64_t const needed = tokens_needed(options, context, options.random_kv);
-        with_rank(
-            rank_options(options, options.batch, context + needed), [&](engine::BenchRank& rank) {
-                admit_batch(rank, options, context, needed, options.random_kv);
-                start_decoding(rank, options.batch);
-                std::vector<double> seconds;
-                seconds.reserve(static_cast<std::size_t>(options.steps));
-                for (std::int64_t i = 0; i < options.steps; ++i) {
-                    Clock::time_point const begin = Clock::now();
-                    static_cast<void>(rank.step());
-                    seconds.push_back(seconds_since(begin));
-                }
-                double const tbt = quantile(seconds, 0.5);
-                double const bytes = ModelWork(rank.config(), options.dtype)
-                                         .decode_bytes(options.batch, static_cast<double>(context));
-                table.push_back({{"context", context},
-                                 {"batch", options.batch},
-                                 {"kv", options.random_kv ? "random" : "prefill"},
-                                 {"tbt_ms", tbt * 1e3},
-                                 {"p90_ms", quantile(seconds, 0.9) * 1e3},
-                                 {"tokens_per_s", static_cast<double>(options.batch) / tbt},
-                                 {"gb_per_token_step", bytes * 1e-9},
-                                 {"tb_per_s", bytes / tbt * 1e-12},
-                                 {"share_of_copy", bytes / tbt / ceilings.bytes_per_s}});
-            });
+        auto const with = rank_options(options, options.batch, context + needed);
+        with_rank(with, [&](engine::BenchRank& rank) {
+            admit_batch(rank, options, context, needed, options.random_kv);
+            start_decoding(rank, options.batch);
+            std::vector<double> const seconds = step_times(rank, options.steps);
+            double const step = quantile(seconds, 0.5);
+            double const tbt = step * static_cast<double>(rank.grid().shape().spp);
+            double const bytes = ModelWork(rank, options.dtype)
+                                     .decode_bytes(options.batch, static_cast<double>(context));
+            BenchRow row = {{"context", context},
+                            {"batch", options.batch},
+                            {"kv", options.random_kv ? "random" : "prefill"},
+                            {"tbt_ms", tbt * 1e3},
+                            {"p90_ms", quantile(seconds, 0.9) * 1e3 * tbt / step},
+                            {"tokens_per_s", static_cast<double>(options.batch) / tbt},
+                            {"gb_per_token_step", bytes * 1e-9},
+                            {"tb_per_s", bytes / step * 1e-12},
+                            {"share_of_copy", bytes / step / ceilings.bytes_per_s}};
+            add_parts(rank, step, row);
+            say_if_emulated(options, row);
+            table.push_back(std::move(row));
+        });
     }
     return table;
 }
@@ -184,7 +290,8 @@ std::vector<BenchRow> bench_step(BenchOptions const& options) {
     std::vector<BenchRow> table;
     for (std::int64_t const context : options.context) {
         std::int64_t const base = round_down(context, options.chunk);
-        std::int64_t const prompt = base + (options.steps + kWarmSteps + 1) * options.chunk + 1;
+        std::int64_t const chunks = 2 * kWarmSteps + options.steps + kPartSteps + 1;
+        std::int64_t const prompt = base + chunks * options.chunk + 1;
         std::int64_t const needed = tokens_needed(options, context, true);
         std::int64_t const slots = std::max(context + needed, prompt);
         with_rank(rank_options(options, options.batch + 1, slots), [&](engine::BenchRank& rank) {
@@ -192,35 +299,18 @@ std::vector<BenchRow> bench_step(BenchOptions const& options) {
             start_decoding(rank, options.batch);
             rank.admit(options.batch, prompt, 1, base);
             static_cast<void>(rank.step());  // it is loaded, not computed
-            for (std::int64_t i = 0; i < kWarmSteps; ++i) {
-                static_cast<void>(rank.step());
-            }
-            std::vector<double> seconds;
-            seconds.reserve(static_cast<std::size_t>(options.steps));
-            engine::StepCounters const before = rank.counters();
-            std::int64_t rows = 0;
-            for (std::int64_t i = 0; i < options.steps; ++i) {
-                rank.wait();
-                Clock::time_point const begin = Clock::now();
-                rows = rank.step().rows;
-                rank.wait();
-                seconds.push_back(seconds_since(begin));
-            }
-            LH_ASSERT(rows == options.batch + options.chunk);
+            static_cast<void>(step_times(rank, kWarmSteps));
+            std::vector<double> const seconds = step_times(rank, options.steps);
+            double const step = quantile(seconds, 0.5);
+            std::int64_t const rows = options.batch + options.chunk;
             BenchRow row = {{"context", context},
                             {"decodes", options.batch},
                             {"chunk", options.chunk},
-                            {"step_ms", quantile(seconds, 0.5) * 1e3},
+                            {"step_ms", step * 1e3},
                             {"p90_ms", quantile(seconds, 0.9) * 1e3},
-                            {"rows_per_s", static_cast<double>(rows) / quantile(seconds, 0.5)}};
-            // A GPU's kernels run behind the clock of the host: only there the parts can be told.
-            if (options.backend == kernels::Backend::cpu) {
-                double const per_step = 1e3 / static_cast<double>(options.steps);
-                engine::StepCounters const& after = rank.counters();
-                row["attention_ms"] = (after.attention_s - before.attention_s) * per_step;
-                row["linear_ms"] = (after.linear_s - before.linear_s) * per_step;
-                row["head_ms"] = (after.head_s - before.head_s) * per_step;
-            }
+                            {"rows_per_s", static_cast<double>(rows) / step}};
+            add_parts(rank, step, row);
+            say_if_emulated(options, row);
             table.push_back(std::move(row));
         });
     }

@@ -39,10 +39,16 @@ Examples:
   longhaul bench gemm --model inputs/geometries/llama-3-8b --rows 1,16,4096
   longhaul bench prefill --model inputs/geometries/llama-3-8b --random-weights 1 --tokens 32768 --chunk 4096
   longhaul bench decode --model inputs/geometries/llama-3-8b --random-weights 1 --context 131072 --kv random
+  longhaul bench prefill --model inputs/geometries/llama-3-8b --random-weights 1 --tokens 1000000 --chunk 8192 --grid 1x1x2 --as-rank 0
   longhaul bench step --model models/smollm2-135m/model.gguf --context 4096 --batch 4 --chunk 256 --backend cpu
 
 FLOPs of prefill: 2 x weights of all layers x tokens, 2 x LM head for the one token, and 4 x heads x head_dim x layers for every
 pair of a token and one that it sees (the causal half). Bytes of decode: all of these weights, and the batch's keys and values.
+
+With --grid, this process computes what rank --as-rank of the grid SPPxKVPxTP would: its layers, heads, blocks of the KV cache
+and slices of the weights are real; messages take the modelled time, and peers are taken to be equally busy. FLOPs and bytes are
+those of the rank. With several stages, TTFT adds the last chunk once for every other stage, TBT counts each stage. Such rows
+say "emulated".
 )";
 
 po::options_description describe() {
@@ -75,7 +81,15 @@ po::options_description describe() {
         ("kv", po::value<std::string>()->default_value("prefill"),
          "what decodes see: prefill (of random tokens), or random (numbers, at once)")  //
         ("block-slots", po::value<std::int64_t>()->default_value(128),
-         "tokens per block of the KV cache");
+         "tokens per block of the KV cache")  //
+        ("parts", po::bool_switch(),
+         "prefill: where the time goes, in one more prompt (decode and step always say it)")  //
+        ("grid", po::value<std::string>(),
+         "SPPxKVPxTP: measure one rank's share of this grid, its peers modelled")          //
+        ("as-rank", po::value<std::int64_t>()->default_value(0), "which rank of --grid")   //
+        ("latency-us", po::value<double>()->default_value(15.0), "of a modelled message")  //
+        ("bandwidth-gbps", po::value<double>()->default_value(300.0),
+         "GB/s of a modelled message, each way");
     po::options_description all;
     all.add(common).add(attention).add(model);
     return all;
@@ -130,6 +144,34 @@ void take_model(po::variables_map const& values, BenchOptions& options) {
     }
 }
 
+double positive(po::variables_map const& values, std::string const& option) {
+    auto const value = values[option].as<double>();
+    LH_VALIDATE(value > 0.0 && value < 1e9, "--{} {}: write a number greater than 0", option,
+                value);
+    return value;
+}
+
+void take_grid(po::variables_map const& values, BenchOptions& options) {
+    if (values.count("grid") == 0) {
+        return;
+    }
+    auto const& text = values["grid"].as<std::string>();
+    std::vector<std::int64_t> extents;
+    for (std::size_t begin = 0; begin <= text.size();) {
+        std::size_t const end = std::min(text.find('x', begin), text.size());
+        extents.push_back(
+            number(std::string_view(text).substr(begin, end - begin), "grid", 1, 4096));
+        begin = end + 1;
+    }
+    LH_VALIDATE(extents.size() == 3, "--grid {}: write stages x KVP x TP, like 2x1x4", text);
+    engine::EmulatedRank emulated;
+    emulated.grid = {1, extents[0], extents[1], extents[2]};
+    emulated.rank = number_of(values, "as-rank", 0, emulated.grid.product() - 1);
+    emulated.link = {positive(values, "latency-us") * 1e-6,
+                     positive(values, "bandwidth-gbps") * 1e9};
+    options.emulated = emulated;
+}
+
 BenchOptions make(std::string const& what, po::variables_map const& values) {
     constexpr std::int64_t kMost = std::int64_t{1} << 31;
     BenchOptions options;
@@ -158,8 +200,10 @@ BenchOptions make(std::string const& what, po::variables_map const& values) {
     LH_VALIDATE(options.block_slots % 16 == 0, "--block-slots {}: use a multiple of 16",
                 options.block_slots);
     options.random_kv = choose<bool>(values, "kv", {{"prefill", false}, {"random", true}});
+    options.parts = values["parts"].as<bool>();
     if (what != "attention") {
         take_model(values, options);
+        take_grid(values, options);
     }
     if (values.count("json") != 0) {
         options.json = values["json"].as<std::string>();

@@ -2,6 +2,7 @@
 
 #include "base/types.hpp"
 #include "kernels/exec_context.hpp"
+#include "engine/bench_rank.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -34,6 +35,8 @@ struct BenchOptions {
     std::int64_t steps = 32;
     std::int64_t block_slots = 128;
     bool random_kv = false;
+    bool parts = false;
+    std::optional<engine::EmulatedRank> emulated;
 
     std::optional<std::filesystem::path> json;
 };

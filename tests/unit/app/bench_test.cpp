@@ -130,6 +130,44 @@ TEST_F(Bench, StepsMixDecodesAndAChunk) {
     }
 }
 
+TEST_F(Bench, SharesOfAnEmulatedGridAddUpToTheModel) {
+    auto const row_of = [&](Words extra) {
+        Words words{"decode", "--kv", "random", "--context", "5000", "--steps", "3"};
+        words.insert(words.end(), extra.begin(), extra.end());
+        return run_model(words)[0];
+    };
+    nlohmann::json const whole = row_of({});
+    EXPECT_FALSE(whole.contains("emulated"));
+    double sum = 0.0;
+    for (int rank = 0; rank < 12; ++rank) {
+        nlohmann::json const row = row_of({"--grid", "2x2x3", "--as-rank", std::to_string(rank)});
+        EXPECT_EQ(row["emulated"], "rank " + std::to_string(rank) + " of 2x2x3");
+        EXPECT_GT(row["messages_ms"].get<double>(), 0.0);
+        sum += row["gb_per_token_step"].get<double>();
+    }
+    // Both KVP coordinates read the projections of queries, keys and values.
+    double const twice = 2.0 * 5 * 72 * (9 + 2 * 3) * 16 * 1e-9;
+    EXPECT_NEAR(sum / (whole["gb_per_token_step"].get<double>() + twice), 1.0, 1e-6);
+}
+
+TEST_F(Bench, AnEmulatedRankWaitsForItsMessages) {
+    auto const ttft_s = [&](std::string const& latency_us) {
+        return run_model({"prefill", "--tokens", "96", "--grid", "1x1x2", "--latency-us",
+                          latency_us})[0]["ttft_s"]
+            .get<double>();
+    };
+    // 3 chunks, in each 1 sum of embeddings and 2 of each of 5 layers, each of two hops; one gather of logits.
+    EXPECT_GE(ttft_s("5000"), (3 * 11 * 2 + 1) * 5e-3);
+}
+
+TEST_F(Bench, StagesBehindAreCounted) {
+    nlohmann::json const row = run_model({"prefill", "--tokens", "256", "--grid", "3x1x1",
+                                          "--as-rank", "1", "--latency-us", "4000", "--parts"})[0];
+    // 8 chunks come and go; the last one twice more.
+    EXPECT_GE(row["ttft_s"].get<double>(), (8 + 2) * 2 * 4e-3);
+    EXPECT_GT(row["attention_ms"].get<double>(), 0.0);
+}
+
 TEST_F(Bench, RefusesWhatItCannotMeasure) {
     auto const refusal = [](Words const& words) {
         try {
@@ -151,6 +189,14 @@ TEST_F(Bench, RefusesWhatItCannotMeasure) {
     EXPECT_THAT(refusal({"decode", "--kv", "none", "--model", "m"}), HasSubstr("--kv none"));
     EXPECT_THAT(refusal({"decode", "--backend", "cpu", "--model", folder_.string()}),
                 HasSubstr("--random-weights"));
+    auto const grid = [&](char const* shape, char const* rank) {
+        return refusal({"decode", "--backend", "cpu", "--model", folder_.string(),
+                        "--random-weights", "1", "--grid", shape, "--as-rank", rank});
+    };
+    EXPECT_THAT(grid("2x2", "0"), HasSubstr("stages x KVP x TP"));
+    EXPECT_THAT(grid("1x1x2", "2"), HasSubstr("--as-rank 2"));
+    EXPECT_THAT(grid("1x1x4", "0"), HasSubstr("--tp 4"));
+    EXPECT_THAT(grid("9x1x1", "0"), HasSubstr("--spp 9"));
     EXPECT_THAT(
         refusal({"decode", "--backend", "cpu", "--model", folder_.string(), "--random-weights", "1",
                  "--kv", "random", "--context", "2000000000", "--batch", "64"}),
