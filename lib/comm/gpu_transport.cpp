@@ -1,5 +1,8 @@
 #include "comm/gpu_transport.hpp"
 
+#include "comm/agree.hpp"
+#include "comm/nccl.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -41,6 +44,30 @@ GpuTransportChoice choose_gpu_transport(Communicator& world, device::GpuInfo con
         choice.reason = "every rank has a GPU of its own";
     }
     return choice;
+}
+
+GpuTransportChoice choose_gpu_transport(Communicator& world, device::GpuInfo const& gpu) {
+    return choose_gpu_transport(world, gpu, world.size() > 1 ? nccl_status().missing : "");
+}
+
+std::string describe(GpuTransportChoice const& choice, Communicator const& world) {
+    if (world.size() == 1) {
+        return "no other ranks";
+    }
+    return choice.transport == GpuTransport::nccl
+               ? fmt::format("messages between ranks go by NCCL {} ({})", nccl_status().version,
+                             choice.reason)
+               : fmt::format("messages between ranks pass pinned host memory ({}: {})",
+                             world.name(), choice.reason);
+}
+
+std::unique_ptr<device::Gpu> open_gpu(Communicator& world, int local_rank) {
+    std::unique_ptr<device::Gpu> gpu;
+    agree_on(world, [&] {
+        int const num_gpus = std::max(1, static_cast<int>(device::list_gpus().size()));
+        gpu = std::make_unique<device::Gpu>(local_rank % num_gpus);
+    });
+    return gpu;
 }
 
 }  // namespace longhaul::comm

@@ -1,8 +1,10 @@
 #pragma once
 
+#include "device/gpu.hpp"
 #include "device/gpu_info.hpp"
 #include "comm/communicator.hpp"
 
+#include <memory>
 #include <string>
 
 namespace longhaul::comm {
@@ -21,5 +23,15 @@ struct GpuTransportChoice {
 [[nodiscard]] GpuTransportChoice choose_gpu_transport(Communicator& world,
                                                       device::GpuInfo const& gpu,
                                                       std::string const& nccl_missing);
+/// The same with what this build and this host have of NCCL, which is not loaded for a single rank.
+[[nodiscard]] GpuTransportChoice choose_gpu_transport(Communicator& world,
+                                                      device::GpuInfo const& gpu);
+
+/// How messages between the ranks of `world` go, and why, for people.
+[[nodiscard]] std::string describe(GpuTransportChoice const& choice, Communicator const& world);
+
+/// Collective over the world. Every rank opens the GPU of its number on its node; with more ranks than GPUs they share.
+/// SetupFailed where a rank has none.
+[[nodiscard]] std::unique_ptr<device::Gpu> open_gpu(Communicator& world, int local_rank);
 
 }  // namespace longhaul::comm

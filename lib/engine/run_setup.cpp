@@ -71,33 +71,17 @@ void build_grid(RunSetup& setup, comm::Communicator& world, RunOptions const& op
                                             options.chunk);
 }
 
-std::string describe_transport(RunSetup const& setup, comm::GpuTransportChoice const& choice) {
-    if (setup.grid->world().size() == 1) {
-        return "no other ranks";
-    }
-    return choice.transport == comm::GpuTransport::nccl
-               ? fmt::format("messages between ranks go by NCCL {} ({})",
-                             comm::nccl_status().version, choice.reason)
-               : fmt::format("messages between ranks pass pinned host memory ({}: {})",
-                             setup.grid->world().name(), choice.reason);
-}
-
-/// Every rank takes the GPU of its number on the node; with more ranks than GPUs they share.
 void open_gpu(RunSetup& setup, comm::NodeInfo const& node, RunObserver const& observer) {
     comm::Communicator& world = setup.grid->world();
-    comm::agree_on(world, [&] {
-        int const num_gpus = std::max(1, static_cast<int>(device::list_gpus().size()));
-        setup.gpu = std::make_unique<device::Gpu>(node.local_rank % num_gpus);
-    });
+    setup.gpu = comm::open_gpu(world, node.local_rank);
     setup.exec.gpu = setup.gpu.get();
     device::GpuInfo const& info = setup.gpu->info();
-    setup.gpu_transport = comm::choose_gpu_transport(
-        world, info, world.size() > 1 ? comm::nccl_status().missing : "");
+    setup.gpu_transport = comm::choose_gpu_transport(world, info);
     comm::GpuTransportChoice const& choice = setup.gpu_transport;
     say(world, observer,
         fmt::format("gpu: {}, sm_{}, {} rank{} on it; {}", info.name, info.capability,
                     choice.ranks_on_gpu, choice.ranks_on_gpu == 1 ? "" : "s",
-                    describe_transport(setup, choice)));
+                    comm::describe(choice, world)));
     setup.grid->use_gpu(*setup.gpu, choice.transport);
 }
 
