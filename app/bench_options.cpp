@@ -2,6 +2,7 @@
 
 #include "base/error.hpp"
 #include "comm/cpu_quota.hpp"
+#include "app/byte_size.hpp"
 #include "app/option_values.hpp"
 
 #include <boost/program_options.hpp>
@@ -19,7 +20,7 @@ namespace {
 namespace po = boost::program_options;
 
 constexpr char const* kUsage =
-    R"(Usage: longhaul bench attention|gemm|prefill|decode|step [options]
+    R"(Usage: longhaul bench attention|gemm|prefill|decode|step|comm [options]
 
 How fast this machine computes what the engine computes, in one process. Times are medians; shares are of ceilings measured in
 the same call: a large copy (on CPUs: reading), and a large square product.
@@ -29,6 +30,7 @@ the same call: a large copy (on CPUs: reading), and a large square product.
   prefill    time to first token of a prompt, through the engine: chunks, all layers, one token
   decode     time between tokens of a batch behind a context
   step       a mixed step: a batch of decodes and one chunk of a prompt, both behind a context
+  comm       messages between ranks, as the engine exchanges them: start it under mpirun
 
 Numbers marked LIST may be several, like 4096,8192: every combination is a row.
 )";
@@ -41,9 +43,13 @@ Examples:
   longhaul bench decode --model inputs/geometries/llama-3-8b --random-weights 1 --context 131072 --kv random
   longhaul bench prefill --model inputs/geometries/llama-3-8b --random-weights 1 --tokens 1000000 --chunk 8192 --grid 1x1x2 --as-rank 0
   longhaul bench step --model models/smollm2-135m/model.gguf --context 4096 --batch 4 --chunk 256 --backend cpu
+  mpirun -n 2 longhaul bench comm --bytes 8K,1M,32M
 
 FLOPs of prefill: 2 x weights of all layers x tokens, 2 x LM head for the one token, and 4 x heads x head_dim x layers for every
 pair of a token and one that it sees (the causal half). Bytes of decode: all of these weights, and the batch's keys and values.
+Rates of comm: bytes / time, and on the bus of n ranks that times 2 (n-1)/n for all_reduce_sum, (n-1)/n for all_to_all and
+all_gather, 1 for broadcast and send_recv (one way, between ranks 0 and 1). Bytes are those of the whole message, all pieces
+together, rounded up to 16 a rank. The slowest rank's time counts.
 
 With --grid, this process computes what rank --as-rank of the grid SPPxKVPxTP would: its layers, heads, blocks of the KV cache
 and slices of the weights are real; messages take the modelled time, and peers are taken to be equally busy. FLOPs and bytes are
@@ -90,8 +96,11 @@ po::options_description describe() {
         ("latency-us", po::value<double>()->default_value(15.0), "of a modelled message")  //
         ("bandwidth-gbps", po::value<double>()->default_value(300.0),
          "GB/s of a modelled message, each way");
+    po::options_description messages("comm");
+    messages.add_options()  //
+        ("bytes", po::value<std::string>()->default_value("8K,1M,32M"), "LIST of message sizes");
     po::options_description all;
-    all.add(common).add(attention).add(model);
+    all.add(common).add(attention).add(model).add(messages);
     return all;
 }
 
@@ -114,6 +123,18 @@ std::vector<std::int64_t> numbers(po::variables_map const& values, std::string c
         list.push_back(
             number(std::string_view(text).substr(begin, end - begin), option, least, most));
         begin = end + 1;
+    }
+    return list;
+}
+
+std::vector<std::int64_t> byte_sizes(po::variables_map const& values, std::string const& option,
+                                     std::int64_t most) {
+    std::vector<std::int64_t> list;
+    std::istringstream text(values[option].as<std::string>() + ",");
+    for (std::string part; std::getline(text, part, ',');) {
+        list.push_back(parse_byte_size(part, "--" + option));
+        LH_VALIDATE(list.back() <= most, "--{} {}: too large; use at most {}G", option, part,
+                    most >> 30);
     }
     return list;
 }
@@ -201,7 +222,8 @@ BenchOptions make(std::string const& what, po::variables_map const& values) {
                 options.block_slots);
     options.random_kv = choose<bool>(values, "kv", {{"prefill", false}, {"random", true}});
     options.parts = values["parts"].as<bool>();
-    if (what != "attention") {
+    options.bytes = byte_sizes(values, "bytes", std::int64_t{64} << 30);
+    if (what != "attention" && what != "comm") {
         take_model(values, options);
         take_grid(values, options);
     }
@@ -224,11 +246,11 @@ std::optional<BenchOptions> parse_bench_options(std::vector<std::string> const& 
     if (std::any_of(words.begin(), words.end(), asks)) {
         return std::nullopt;
     }
-    constexpr std::array<std::string_view, 5> kKinds{"attention", "gemm", "prefill", "decode",
-                                                     "step"};
+    constexpr std::array<std::string_view, 6> kKinds{"attention", "gemm", "prefill",
+                                                     "decode",    "step", "comm"};
     LH_VALIDATE(!words.empty() && std::find(kKinds.begin(), kKinds.end(), words[0]) != kKinds.end(),
-                "bench measures attention, gemm, prefill, decode or step, not '{}'; see `longhaul "
-                "bench --help`",
+                "bench measures attention, gemm, prefill, decode, step or comm, not '{}'; see "
+                "`longhaul bench --help`",
                 words.empty() ? "" : words[0]);
     po::variables_map values;
     try {

@@ -14,7 +14,7 @@ namespace longhaul::app {
 
 /// What `longhaul bench` is asked for. Lists give a row for each of their numbers.
 struct BenchOptions {
-    std::string what;  ///< attention, gemm, prefill, decode, step
+    std::string what;  ///< attention, gemm, prefill, decode, step, comm
     kernels::Backend backend = kernels::Backend::cpu;
     DType dtype = DType::bf16;
     int threads = 1;
@@ -37,6 +37,8 @@ struct BenchOptions {
     bool random_kv = false;
     bool parts = false;
     std::optional<engine::EmulatedRank> emulated;
+
+    std::vector<std::int64_t> bytes;
 
     std::optional<std::filesystem::path> json;
 };

@@ -16,7 +16,9 @@ namespace {
 
 std::string cell(nlohmann::ordered_json const& value) {
     if (value.is_number_float()) {
-        return fmt::format("{:.4g}", value.get<double>());
+        auto const number = value.get<double>();
+        return number >= 1e4 && number < 1e9 ? fmt::format("{:.0f}", number)
+                                             : fmt::format("{:.4g}", number);
     }
     return value.is_string() ? value.get<std::string>() : value.dump();
 }
@@ -43,6 +45,10 @@ void print_bench(BenchOptions const& options, std::string const& device,
                        options.what, device, dtype_name(options.dtype),
                        options.backend == kernels::Backend::cuda ? "copy" : "reading",
                        ceilings.bytes_per_s * 1e-12, ceilings.flop_per_s * 1e-12);
+    print_rows(rows, out);
+}
+
+void print_rows(std::vector<BenchRow> const& rows, std::ostream& out) {
     std::vector<std::vector<std::string>> lines;
     for (BenchRow const& row : rows) {
         std::vector<std::string> keys;
@@ -80,6 +86,10 @@ void write_bench_json(BenchOptions const& options, std::string const& device,
     json["repeat"] = options.repeat;
     json["ceilings"] = {{"bytes_per_s", ceilings.bytes_per_s}, {"flop_per_s", ceilings.flop_per_s}};
     json["rows"] = rows;
+    write_json(options, json);
+}
+
+void write_json(BenchOptions const& options, nlohmann::ordered_json const& json) {
     std::ofstream file(*options.json);
     // Paths may hold any bytes.
     file << json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';

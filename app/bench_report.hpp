@@ -34,6 +34,11 @@ struct BenchCeilings {
 /// Requires at least one value.
 [[nodiscard]] double quantile(std::vector<double> values, double q);
 
+/// A table: the keys over the values.
+void print_rows(std::vector<BenchRow> const& rows, std::ostream& out);
+/// Throws ValidationError when the file of --json cannot be written.
+void write_json(BenchOptions const& options, nlohmann::ordered_json const& json);
+
 void print_bench(BenchOptions const& options, std::string const& device,
                  BenchCeilings const& ceilings, std::vector<BenchRow> const& rows,
                  std::ostream& out);

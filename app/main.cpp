@@ -6,6 +6,7 @@
 #include "io/output_dir_files.hpp"
 #include "kernels/library_version.hpp"
 #include "app/bench.hpp"
+#include "app/bench_comm.hpp"
 #include "app/inspect.hpp"
 #include "app/queue_command.hpp"
 #include "app/run_command.hpp"
@@ -63,6 +64,9 @@ int dispatch(std::vector<std::string> const& words) {
     }
     if (words[0] == "queue") {
         return without_mpi(longhaul::app::queue_command, rest);
+    }
+    if (words[0] == "bench" && !rest.empty() && rest[0] == "comm") {
+        return longhaul::app::bench_comm_command(rest);
     }
     if (words[0] == "bench") {
         return without_mpi(longhaul::app::bench_command, rest);

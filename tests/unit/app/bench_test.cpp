@@ -179,7 +179,7 @@ TEST_F(Bench, RefusesWhatItCannotMeasure) {
     };
     using testing::HasSubstr;
     EXPECT_THAT(refusal({}), HasSubstr("bench --help"));
-    EXPECT_THAT(refusal({"comm"}), HasSubstr("'comm'"));
+    EXPECT_THAT(refusal({"network"}), HasSubstr("'network'"));
     EXPECT_THAT(refusal({"attention", "--heads", "9/2"}), HasSubstr("must divide"));
     EXPECT_THAT(refusal({"attention", "--head-dim", "12"}), HasSubstr("multiple of 8"));
     EXPECT_THAT(refusal({"attention", "--queries", "1,,2"}), HasSubstr("--queries"));
@@ -201,6 +201,17 @@ TEST_F(Bench, RefusesWhatItCannotMeasure) {
         refusal({"decode", "--backend", "cpu", "--model", folder_.string(), "--random-weights", "1",
                  "--kv", "random", "--context", "2000000000", "--batch", "64"}),
         HasSubstr("less context"));
+}
+
+TEST(BenchOptions, TakesByteSizes) {
+    auto const bytes = [](std::string const& text) {
+        return parse_bench_options({"comm", "--backend", "cpu", "--bytes", text}).value().bytes;
+    };
+    EXPECT_THAT(bytes("512"), testing::ElementsAre(512));
+    EXPECT_THAT(bytes("8K,1MiB,64G"), testing::ElementsAre(8192, 1 << 20, std::int64_t{64} << 30));
+    for (char const* const wrong : {"", "8K,", ",8K", "0", "-1", "8Q", "many", "65G", "9999999T"}) {
+        EXPECT_THROW(static_cast<void>(bytes(wrong)), ValidationError) << wrong;
+    }
 }
 
 TEST(BenchHelp, HasExamples) {
