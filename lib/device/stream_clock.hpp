@@ -1,5 +1,6 @@
 #pragma once
 
+#include "device/buffer.hpp"
 #include "device/gpu.hpp"
 
 #include <cstddef>
@@ -8,8 +9,9 @@
 
 namespace longhaul::device {
 
-/// Tells where the time of gpu.stream() goes: marks cut what is queued there into parts. A mark costs the GPU about a
-/// microsecond, so a clock is for measurements.
+/// Tells where the time of gpu.stream() goes: marks cut what is queued there into parts. A mark costs the GPU one to three
+/// microseconds, so a clock is for measurements; what a mark between two kernels costs is measured at the beginning and taken
+/// off.
 ///
 /// Graphs      Marks that are made while a graph is recorded are reached by its launches: take_recorded() after the recording,
 ///             launched() with them after every launch. Between two calls of read() a graph is launched at most once, and a
@@ -38,9 +40,15 @@ class StreamClock {
 
   private:
     [[nodiscard]] void* take_event();
+    void forget();
+    void measure_cost();
+    /// Seconds of a chain of small kernels, a mark behind each of them or none.
+    [[nodiscard]] double chain_s(bool in_graph, bool with_marks, Buffer& memory);
 
     Gpu const& gpu_;
     std::size_t num_parts_;
+    double eager_cost_s_ = 0.0;  // of a mark
+    double graph_cost_s_ = 0.0;
     std::vector<Mark> marks_;
     std::vector<Mark> recorded_;
     std::vector<void*> events_;  // all of them
