@@ -10,6 +10,7 @@
 #include <iterator>
 #include <numeric>
 #include <utility>
+#include <vector>
 
 namespace longhaul::comm {
 namespace {
@@ -34,6 +35,7 @@ NcclCommunicator::NcclCommunicator(std::unique_ptr<Communicator> inner, NcclSess
     : DeviceCommunicator(std::move(inner)), session_(session) {
     try {
         connect();
+        warm_up();
     } catch (NcclError const& error) {
         throw ValidationError(std::string("the GPUs cannot be connected: ") + error.what());
     }
@@ -62,6 +64,19 @@ void NcclCommunicator::connect() {
         session_.nccl.init_rank(&native_, size(), invitation.id, rank(), &config);
     check_nccl(begun, nullptr);
     session_.settle(native_, begun, &deadline);
+}
+
+void NcclCommunicator::warm_up() {
+    auto const ranks = static_cast<std::size_t>(size());
+    device::Buffer const memory(&session_.gpu, 2 * size());
+    device::fill_zero(&session_.gpu, memory.data(), memory.bytes());
+    std::vector<std::int64_t> const one_each(ranks, 1);
+    std::span<std::byte> const send(memory.data(), ranks);
+    std::span<std::byte> const receive(memory.data() + ranks, ranks);
+    StreamView const stream = session_.gpu.stream();
+    device_all_to_all(send, one_each, receive, one_each, stream).wait();
+    device_all_gather(send.first(1), receive, stream).wait();
+    session_.gpu.synchronize();
 }
 
 Request NcclCommunicator::device_broadcast(std::span<std::byte> data, int root, StreamView stream) {

@@ -26,7 +26,8 @@ namespace longhaul::comm {
 /// Errors      NcclError; a peer that is lost ends the run through the watchdog
 class NcclCommunicator final : public DeviceCommunicator {
   public:
-    /// Collective; see NcclSession::connect.
+    /// Collective; see NcclSession::connect. Exchanges a little at once: NCCL opens its ways to the peers with the first
+    /// messages, which takes a second or two.
     NcclCommunicator(std::unique_ptr<Communicator> inner, NcclSession::State& session);
     /// Without close(), what NCCL holds goes with the process: giving it back could wait for a lost peer.
     ~NcclCommunicator() override;
@@ -56,6 +57,7 @@ class NcclCommunicator final : public DeviceCommunicator {
                                       StreamView stream) override;
 
     void connect();
+    void warm_up();
 
     NcclSession::State& session_;
     ncclComm* native_ = nullptr;

@@ -38,11 +38,12 @@ LayerRunner::LayerRunner(RankContext& context, std::int64_t max_rows)
     gate_up_ = make(2 * ffn, wide_dtype_);
     activation_ = make(std::max(exchange_.width(), ffn), dtype);
     delta_ = make(config_.hidden_dim, DType::f32);
-    comm::Communicator& linear = context.grid.linear();
+    auto const recordable = [](comm::Communicator const& group) {
+        return group.size() == 1 || group.capturable();
+    };
     if (context.gpu() != nullptr) {
-        linear.reserve_sum(max_rows * config_.hidden_dim);
-        bool const capturable = linear.capturable() && context.grid.kvp().capturable();
-        if (linear.size() == 1 || capturable) {
+        context.grid.linear().reserve_sum(max_rows * config_.hidden_dim);
+        if (recordable(context.grid.linear()) && recordable(context.grid.kvp())) {
             graphs_.emplace(*context.gpu());
         }
     }
