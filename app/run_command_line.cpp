@@ -85,8 +85,8 @@ po::options_description describe_options() {
         ("checkpoint-every", po::value<std::string>()->default_value("120s"),
          "how often: like 90s, 10m, 2h, 50000-tokens (computed by a replica), or off")  //
         ("checkpoint-buffer", po::value<std::string>(),
-         "memory per rank for what waits to be written; left out: 256M, or a sixteenth of the "
-         "rank's memory if that is less")  //
+         "memory per rank for what waits to be written; left out: 256M, with a GPU 4G of the "
+         "host, or a sixteenth of the rank's share of it if that is less")  //
         ("kv-store", po::value<std::string>(),
          "folder where the KV cache of finished documents is kept: a later run with other "
          "questions starts from it")                                                          //

@@ -27,9 +27,14 @@ void install_stop_signals() {
     action.sa_handler = handle;
     action.sa_flags = SA_RESTART;
     sigemptyset(&action.sa_mask);
+    sigset_t stopping;
+    sigemptyset(&stopping);
     for (int const signal : {SIGUSR1, SIGTERM, SIGINT}) {
         ::sigaction(signal, &action, nullptr);
+        sigaddset(&stopping, signal);
     }
+    // A launcher may have started this process with them blocked: that is inherited.
+    ::pthread_sigmask(SIG_UNBLOCK, &stopping, nullptr);
 }
 
 bool stop_requested() { return g_requested; }

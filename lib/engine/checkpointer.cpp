@@ -263,7 +263,8 @@ std::optional<EpochReport> Checkpointer::poll_epoch() {
         return std::nullopt;
     }
     handle_all_written();
-    compactor_->advance();
+    // The disk belongs first to what is to be saved, which a step may wait for; but an epoch names few segments.
+    compactor_->advance(writer_->num_pending() == 0 || ledger_.epoch_pending());
     std::optional<EpochReport> report = ledger_.take_epoch(compactor_->busy());
     if (report) {
         report->bytes = bytes_written();

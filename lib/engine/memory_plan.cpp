@@ -44,6 +44,13 @@ std::int64_t gpu_work_bytes(ModelConfig const& config, model::Partition const& p
     return bytes;
 }
 
+// A GPU fills its cache faster than a disk writes while a document is young; later it is the other way round. What is behind
+// at most is some GB, and the larger the buffer, the longer the segments, and the fewer are merged while the disk is busy.
+std::int64_t default_checkpoint_buffer(RunOptions const& options, MemoryBudget const& limit) {
+    bool const on_gpu = options.backend == kernels::Backend::cuda;
+    return std::min((on_gpu ? std::int64_t{4096} : std::int64_t{256}) << 20, limit.host_bytes / 16);
+}
+
 RankMemory own_memory(ModelConfig const& config, model::Partition const& partition,
                       std::int64_t kvp_index, RunOptions const& options,
                       MemoryBudget const& limit) {
@@ -61,9 +68,8 @@ RankMemory own_memory(ModelConfig const& config, model::Partition const& partiti
             kLogitRows * (partition.vocab.size() + 2 * config.hidden_dim) * dtype_bytes(DType::f32);
     }
     if (options.saves()) {
-        constexpr std::int64_t kDefaultBuffer = std::int64_t{256} << 20;
         memory.checkpoint_buffer =
-            options.checkpoint_buffer.value_or(std::min(kDefaultBuffer, budget / 16));
+            options.checkpoint_buffer.value_or(default_checkpoint_buffer(options, limit));
         if (options.backend != kernels::Backend::cuda) {  // there it is pinned host memory
             memory.workspace += memory.checkpoint_buffer;
         }
@@ -134,12 +140,14 @@ kernels::KvLayout kv_layout(ModelConfig const& config, model::Partition const& p
 MemoryBudget host_budget(int local_ranks) {
     NodeMemory const node = node_memory();
     // A tenth stays with the system and the page cache of the model file.
-    return {node.bytes / 10 * 9 / local_ranks, kHostReserve, node.source};
+    std::int64_t const share = node.bytes / 10 * 9 / local_ranks;
+    return {share, kHostReserve, node.source, share};
 }
 
-MemoryBudget gpu_budget(device::Gpu const& gpu, int ranks_on_it) {
+MemoryBudget gpu_budget(device::Gpu const& gpu, int ranks_on_it, int local_ranks) {
     // Fragments and other users' small allocations.
-    return {gpu.free_bytes() / 100 * 97 / ranks_on_it, kGpuReserve, "free memory of the GPU"};
+    return {gpu.free_bytes() / 100 * 97 / ranks_on_it, kGpuReserve, "free memory of the GPU",
+            host_budget(local_ranks).bytes};
 }
 
 MemoryPlan plan_memory(comm::ProcessGrid& grid, ModelConfig const& config,

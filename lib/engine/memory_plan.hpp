@@ -43,10 +43,11 @@ struct MemoryBudget {
     std::int64_t bytes = 0;
     std::int64_t reserve = 0;  ///< of it, for what no plan counts
     std::string source;
+    std::int64_t host_bytes = 0;  ///< of the node's memory
 };
 [[nodiscard]] MemoryBudget host_budget(int local_ranks);
 /// Of what the GPU has free once every rank on it has opened it.
-[[nodiscard]] MemoryBudget gpu_budget(device::Gpu const& gpu, int ranks_on_it);
+[[nodiscard]] MemoryBudget gpu_budget(device::Gpu const& gpu, int ranks_on_it, int local_ranks);
 
 /// Collective over the world. Throws SetupFailed on all ranks, with the remedy, when weights, workspace and a minimal KV
 /// cache do not fit some rank.

@@ -63,7 +63,8 @@ struct RunOptions {
     std::optional<std::filesystem::path> checkpoint;  ///< default: OUTPUT/checkpoint
     CheckpointEvery checkpoint_every;
     std::optional<std::int64_t>
-        checkpoint_buffer;  ///< bytes per rank; default: 256 MiB, but at most 1/16 of its memory
+        checkpoint_buffer;  ///< bytes per rank; default: 256 MiB, of the host beside a GPU 4 GiB, but
+    ///< at most 1/16 of its share of the host's memory
     std::optional<std::filesystem::path> kv_store;  ///< finished prefills are kept there
     bool fresh = false;                             ///< an old checkpoint is removed
     std::optional<double> time_limit_s;             ///< the run saves and ends before

@@ -97,7 +97,7 @@ MemoryBudget memory_budget(RunSetup const& setup, comm::NodeInfo const& node,
     if (!setup.gpu) {
         return host_budget(node.local_size);
     }
-    MemoryBudget budget = gpu_budget(*setup.gpu, setup.gpu_transport.ranks_on_gpu);
+    MemoryBudget budget = gpu_budget(*setup.gpu, setup.gpu_transport.ranks_on_gpu, node.local_size);
     if (setup.gpu_transport.transport == comm::GpuTransport::nccl) {
         budget.reserve += nccl_reserve(setup, options);
     }

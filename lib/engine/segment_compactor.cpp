@@ -24,11 +24,11 @@ SegmentCompactor::SegmentCompactor(std::filesystem::path folder, io::KvSegmentSh
 
 SegmentCompactor::~SegmentCompactor() { stop(); }
 
-void SegmentCompactor::advance() {
+void SegmentCompactor::advance(bool may_begin) {
     while (std::optional<CompactDone> const done = thread_.poll()) {
         take(*done);
     }
-    if (stopped_ || pause_ > 0 || thread_.num_pending() > 0) {
+    if (!may_begin || stopped_ || pause_ > 0 || thread_.num_pending() > 0) {
         return;
     }
     if (std::optional<SegmentMerge> merge = ledger_.begin_merge()) {

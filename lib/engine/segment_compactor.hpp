@@ -24,8 +24,8 @@ class SegmentCompactor {
     SegmentCompactor& operator=(SegmentCompactor const&) = delete;
     ~SegmentCompactor();  ///< what is under way is broken off
 
-    /// Takes over what was merged and begins what is to be merged next; never waits.
-    void advance();
+    /// Takes over what was merged and begins, if it `may_begin`, what is to be merged next; never waits.
+    void advance(bool may_begin);
     void epoch_begun();
     /// Breaks off what is under way and begins nothing any more.
     void stop() { stopped_ = true; }

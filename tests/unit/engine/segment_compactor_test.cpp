@@ -45,7 +45,7 @@ class Compactor : public testing::Test {
 
     void until_idle() {
         auto const until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-        for (compactor_.advance(); compactor_.busy(); compactor_.advance()) {
+        for (compactor_.advance(true); compactor_.busy(); compactor_.advance(true)) {
             ASSERT_LT(std::chrono::steady_clock::now(), until);
             std::this_thread::sleep_for(std::chrono::milliseconds(1));
         }
@@ -127,13 +127,22 @@ TEST_F(Compactor, AFullDiskIsTriedAgainEverMoreSeldom) {
     EXPECT_LE(epoch().segments.size(), 8U);
 }
 
+TEST_F(Compactor, WaitsUntilItMayBegin) {
+    static_cast<void>(epoch());
+    compactor_.advance(false);
+    EXPECT_FALSE(compactor_.busy());
+    EXPECT_EQ(epoch().segments.size(), 13U);
+    until_idle();
+    EXPECT_LE(epoch().segments.size(), 8U);
+}
+
 TEST_F(Compactor, BeginsNothingOnceStopped) {
     static_cast<void>(epoch());
-    compactor_.advance();
+    compactor_.advance(true);
     compactor_.stop();
     EXPECT_FALSE(compactor_.busy());
     expect_whole(epoch());
-    compactor_.advance();
+    compactor_.advance(true);
     EXPECT_FALSE(compactor_.busy());
 }
 
