@@ -1,6 +1,9 @@
 #include "app/stop_signals.hpp"
 
+#include "base/log.hpp"
+
 #include <unistd.h>
+#include <array>
 #include <atomic>
 #include <csignal>
 
@@ -8,6 +11,7 @@ namespace longhaul::app {
 namespace {
 
 constexpr int kExitInterrupted = 130;
+constexpr std::array kSignals{SIGUSR1, SIGTERM, SIGINT};
 
 std::atomic<bool> g_requested = false;
 std::atomic<bool> g_interrupted = false;
@@ -20,23 +24,45 @@ void handle(int signal) {
     g_requested = true;
 }
 
-}  // namespace
-
-void install_stop_signals() {
+void install(int signal) {
     struct sigaction action {};
     action.sa_handler = handle;
     action.sa_flags = SA_RESTART;
     sigemptyset(&action.sa_mask);
+    ::sigaction(signal, &action, nullptr);
+}
+
+// Libraries that are loaded later (MPI's transports, a GPU's runtime) may take a signal for themselves.
+void take_back() {
+    for (int const signal : kSignals) {
+        struct sigaction now {};
+        ::sigaction(signal, nullptr, &now);
+        if (now.sa_handler != handle) {
+            install(signal);
+            log::info("a library had taken signal {}, which asks a run to stop; taken back",
+                      signal);
+        }
+    }
+}
+
+}  // namespace
+
+void install_stop_signals() {
     sigset_t stopping;
     sigemptyset(&stopping);
-    for (int const signal : {SIGUSR1, SIGTERM, SIGINT}) {
-        ::sigaction(signal, &action, nullptr);
+    for (int const signal : kSignals) {
+        install(signal);
         sigaddset(&stopping, signal);
     }
     // A launcher may have started this process with them blocked: that is inherited.
     ::pthread_sigmask(SIG_UNBLOCK, &stopping, nullptr);
 }
 
-bool stop_requested() { return g_requested; }
+bool stop_requested() {
+    if (!g_requested) {
+        take_back();
+    }
+    return g_requested;
+}
 
 }  // namespace longhaul::app

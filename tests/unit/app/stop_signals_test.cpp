@@ -25,6 +25,18 @@ TEST_P(StopSignals, ArriveEvenWhereALauncherHadBlockedThem) {
         testing::ExitedWithCode(0), "");
 }
 
+TEST_P(StopSignals, AreTakenBackFromALibraryThatTookThem) {
+    EXPECT_EXIT(
+        {
+            install_stop_signals();
+            std::signal(GetParam(), SIG_IGN);
+            bool const early = stop_requested();
+            ::raise(GetParam());
+            ::_exit(!early && stop_requested() ? 0 : 1);
+        },
+        testing::ExitedWithCode(0), "taken back");
+}
+
 INSTANTIATE_TEST_SUITE_P(All, StopSignals, testing::Values(SIGUSR1, SIGTERM, SIGINT));
 
 }  // namespace
