@@ -32,8 +32,19 @@ void install(int signal) {
     ::sigaction(signal, &action, nullptr);
 }
 
+// A launcher may have started this process with them blocked, and a library may have blocked them since: threads inherit it.
+void unblock() {
+    sigset_t stopping;
+    sigemptyset(&stopping);
+    for (int const signal : kSignals) {
+        sigaddset(&stopping, signal);
+    }
+    ::pthread_sigmask(SIG_UNBLOCK, &stopping, nullptr);
+}
+
 // Libraries that are loaded later (MPI's transports, a GPU's runtime) may take a signal for themselves.
 void take_back() {
+    unblock();
     for (int const signal : kSignals) {
         struct sigaction now {};
         ::sigaction(signal, nullptr, &now);
@@ -48,14 +59,10 @@ void take_back() {
 }  // namespace
 
 void install_stop_signals() {
-    sigset_t stopping;
-    sigemptyset(&stopping);
     for (int const signal : kSignals) {
         install(signal);
-        sigaddset(&stopping, signal);
     }
-    // A launcher may have started this process with them blocked: that is inherited.
-    ::pthread_sigmask(SIG_UNBLOCK, &stopping, nullptr);
+    unblock();
 }
 
 bool stop_requested() {
