@@ -157,8 +157,8 @@ io::JobResult LiveJob::finish(text::Tokenizer const& tokenizer, io::GridInfo con
     result.job_hash = prepared_.job_hash;
     result.prompt_tokens = prompt_tokens_;
     result.grid = grid;
-    result.prefill = io::PrefillInfo{"chunked", chunk, prompt_tokens_ - shared_tokens_,
-                                     shared_tokens_, prefill_s_};
+    result.prefill = io::PrefillInfo{"chunked",      chunk,      prompt_tokens_ - shared_tokens_,
+                                     shared_tokens_, prefill_s_, prepared_.seconds};
     if (end_ == schedule::EndReason::scored) {
         double sum = 0.0;
         for (float const logprob : scores_) {

@@ -1,5 +1,6 @@
 #include "engine/prepared_job.hpp"
 
+#include <chrono>
 #include <utility>
 
 namespace longhaul::engine {
@@ -46,7 +47,10 @@ void PrepareThread::run() {
         LinkJob const job = std::move(incoming_.front());
         incoming_.pop_front();
         lock.unlock();
+        auto const begin = std::chrono::steady_clock::now();
         PreparedJob prepared = prepare_(job);
+        prepared.seconds =
+            std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
         lock.lock();
         done_.push_back(std::move(prepared));
     }

@@ -26,6 +26,7 @@ struct PreparedJob {
     std::optional<io::JobError> error;       ///< for Verdict::error
     schedule::SequenceSpec spec;             ///< for Verdict::run; the id is given at admission
     std::optional<io::SavedSequence> saved;  ///< where the job goes on
+    double seconds = 0.0;                    ///< that preparing took: reading and tokenising
 };
 
 /// Prepares jobs one after the other in a thread of its own, so that reading and tokenising the next documents overlaps

@@ -99,6 +99,7 @@ void append_timings(ObjectWriter& object, std::string& out, JobResult const& res
         inner.integer("tokens", result.prefill->tokens);
         inner.integer("shared_tokens", result.prefill->shared_tokens);
         inner.real("seconds", result.prefill->seconds);
+        inner.real("prepare_s", result.prefill->prepare_s);
         inner.close();
     }
     if (result.grid) {

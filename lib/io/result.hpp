@@ -33,6 +33,7 @@ struct PrefillInfo {
     std::int64_t tokens = 0;         ///< computed for this job
     std::int64_t shared_tokens = 0;  ///< taken over from another job with the same document
     double seconds = 0;              ///< first chunk's start to last chunk's end
+    double prepare_s = 0;  ///< before: reading and tokenising, beside the steps of other jobs
 
     friend bool operator==(PrefillInfo const&, PrefillInfo const&) = default;
 };

@@ -27,6 +27,7 @@ void put_prefill(ByteWriter& out, std::optional<PrefillInfo> const& prefill) {
     out.put(prefill->tokens);
     out.put(prefill->shared_tokens);
     out.put(prefill->seconds);
+    out.put(prefill->prepare_s);
 }
 
 void get_prefill(ByteReader& in, std::optional<PrefillInfo>& prefill) {
@@ -38,6 +39,7 @@ void get_prefill(ByteReader& in, std::optional<PrefillInfo>& prefill) {
     in.get(prefill->tokens);
     in.get(prefill->shared_tokens);
     in.get(prefill->seconds);
+    in.get(prefill->prepare_s);
 }
 
 struct TopEntry {

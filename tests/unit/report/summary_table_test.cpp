@@ -13,7 +13,7 @@ TEST(SummaryTable, AddsUpResults) {
         result.completion_tokens = 50;
         result.ttft_s = i;
         result.tbt_s = {0.01F, 0.02F};
-        result.prefill = io::PrefillInfo{"chunked", 512, 1000, 200, 0.5};
+        result.prefill = io::PrefillInfo{"chunked", 512, 1000, 200, 0.5, 0.0};
         summary.add(result);
     }
     summary.add(io::failed_result("x", "h", {"empty", "m"}));

@@ -24,7 +24,7 @@ JobResult generated() {
     result.finish_reason = FinishReason::length;
     result.ttft_s = 1.25;
     result.tbt_s = {0.1F, 0.3F, 0.2F};
-    result.prefill = PrefillInfo{"chunked", 512, 1000, 128, 0.75};
+    result.prefill = PrefillInfo{"chunked", 512, 1000, 128, 0.75, 0.125};
     result.grid = GridInfo{2, 3, 4, 5};
     result.logprobs = {
         {5, -0.1F, {{5, -0.1F}, {9, -2.5F}}}, {6, -1e-7F, {}}, {7, -3.4028235e38F, {}}};
@@ -46,7 +46,7 @@ TEST(Result, WritesEveryFieldOfAGeneration) {
         nlohmann::json::parse(R"({"id":"a\"\n","status":"ok","text":"A €\tand \"quotes\" \\",
         "token_ids":[5,6,7],"prompt_tokens":1100000000000,"completion_tokens":3,"finish_reason":"length","ttft_s":1.25,
         "tbt_s":{"p50":0.2,"p99":0.3,"max":0.3},"grid":{"replicas":2,"spp":3,"kvp":4,"tp":5},"job_hash":"0123",
-        "prefill":{"strategy":"chunked","chunk":512,"tokens":1000,"shared_tokens":128,"seconds":0.75},
+        "prefill":{"strategy":"chunked","chunk":512,"tokens":1000,"shared_tokens":128,"seconds":0.75,"prepare_s":0.125},
         "logprobs":[{"id":5,"logprob":-0.1,"top":[[5,-0.1],[9,-2.5]]},{"id":6,"logprob":-1e-7,"top":[]},
                     {"id":7,"logprob":-3.4028235e38,"top":[]}]})");
     EXPECT_EQ(json, expected) << json.dump();
