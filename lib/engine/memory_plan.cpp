@@ -97,17 +97,21 @@ std::optional<std::string> find_problem(RankMemory const& memory, RunOptions con
     std::string const& source = limit.source;
     std::int64_t const fixed = memory.weights + memory.workspace + limit.reserve;
     if (fixed > memory.budget) {
+        bool const on_gpu = options.backend == kernels::Backend::cuda;
         return fmt::format(
-            "the model does not fit: this rank needs {:.0f} MiB for weights and workspace, its "
-            "share of the node's memory "
-            "({}) is {:.0f} MiB; use more ranks for --spp or --tp, fewer ranks per node, a smaller "
-            "--chunk or --checkpoint-buffer, or --dtype bf16",
-            mib(fixed), source, mib(memory.budget));
+            "the model does not fit: this rank needs {:.0f} MiB for weights and workspace, and its "
+            "share of the {} is {:.0f} MiB; use more ranks for --spp or --tp, fewer ranks per {}, "
+            "a smaller --chunk{}{}",
+            mib(fixed), on_gpu ? source : fmt::format("node's memory ({})", source),
+            mib(memory.budget), on_gpu ? "GPU" : "node",
+            on_gpu ? ", or end other programs on the GPU (see nvidia-smi)"
+                   : " or --checkpoint-buffer",
+            options.dtype == DType::bf16 ? "" : ", or --dtype bf16");
     }
     if (options.kv_bytes && fixed + *options.kv_bytes > memory.budget) {
         return fmt::format(
             "--kv-memory {} does not fit: weights and workspace leave {:.0f} MiB of this rank's "
-            "{:.0f} MiB ({})",
+            "{:.0f} MiB ({}); ask for less, or leave it out to get what is left",
             *options.kv_bytes, mib(memory.budget - fixed), mib(memory.budget), source);
     }
     if (memory.kv_blocks < 1) {
