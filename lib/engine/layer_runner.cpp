@@ -89,6 +89,9 @@ StepGraphs::Key LayerRunner::graph_key(StepBatch const& batch, BatchArrays const
     if (context_.grid.kvp().size() > 1) {
         exchange_.append_launch_key(batch, key);
     }
+    if (context_.grid.linear().size() > 1) {
+        append_keys_of_all(context_.grid.linear(), key);
+    }
     return key;
 }
 

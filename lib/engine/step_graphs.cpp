@@ -1,6 +1,10 @@
 #include "engine/step_graphs.hpp"
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include <algorithm>
+#include <array>
 #include <utility>
 
 namespace longhaul::engine {
@@ -28,6 +32,19 @@ void StepGraphs::run(Key const& key, device::StreamClock* clock,
     entry.graph->launch();
     if (clock != nullptr) {
         clock->launched(entry.marks);
+    }
+}
+
+void append_keys_of_all(comm::Communicator& group, StepGraphs::Key& key) {
+    // Seeded with the rank: two ranks that swap their keys make another sum. Halves, so that no sum overflows.
+    std::uint64_t const hash =
+        XXH3_64bits_withSeed(key.data(), key.size() * sizeof(StepGraphs::Key::value_type),
+                             static_cast<std::uint64_t>(group.rank()));
+    std::array<std::int64_t, 2> sums{static_cast<std::int64_t>(hash >> 32U),
+                                     static_cast<std::int64_t>(hash & 0xffff'ffffU)};
+    group.all_reduce(sums, comm::ReduceOp::sum);
+    for (std::int64_t const sum : sums) {
+        key.push_back(static_cast<std::uint64_t>(sum));
     }
 }
 

@@ -3,6 +3,7 @@
 #include "device/gpu.hpp"
 #include "device/graph.hpp"
 #include "device/stream_clock.hpp"
+#include "comm/communicator.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -38,5 +39,9 @@ class StepGraphs {
     device::Gpu const& gpu_;
     std::list<Entry> entries_;  // the one used last comes first
 };
+
+/// Appends to `key` what stands for the keys of all ranks of `group`, so that all of them find one, record and launch in the same
+/// steps, though their pointers and lengths differ: NCCL wants that of messages that are recorded. Collective.
+void append_keys_of_all(comm::Communicator& group, StepGraphs::Key& key);
 
 }  // namespace longhaul::engine
