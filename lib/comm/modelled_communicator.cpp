@@ -50,8 +50,14 @@ std::string ModelledCommunicator::name() const {
 }
 
 void ModelledCommunicator::reserve_sum(std::int64_t count) {
-    std::int64_t const needed = detail::ordered_sum_scratch(count, size_) * kFloat;
-    if (gpu_ != nullptr && needed > scratch_.bytes()) {
+    if (gpu_ != nullptr && size_ > 1) {
+        make_scratch(detail::ordered_sum_scratch_up_to(count, size_));
+    }
+}
+
+void ModelledCommunicator::make_scratch(std::int64_t elements) {
+    std::int64_t const needed = elements * kFloat;
+    if (needed > scratch_.bytes()) {
         LH_EXPECT(!device::is_capturing(gpu_->stream()));
         scratch_ = {};  // waits for the GPU, which may still add in it
         scratch_ = device::Buffer(gpu_, needed);
@@ -114,7 +120,7 @@ Request ModelledCommunicator::iall_reduce_sum(std::span<float> data, StreamView 
         return {};
     }
     if (stream.native != nullptr) {
-        reserve_sum(std::ssize(data));
+        make_scratch(detail::ordered_sum_scratch(std::ssize(data), size_));
         detail::ordered_sum(
             *this, data,
             {scratch_.as<float>(), static_cast<std::size_t>(scratch_.bytes() / kFloat)}, stream);

@@ -68,6 +68,7 @@ class ModelledCommunicator final : public Communicator {
   private:
     void transfer(std::int64_t bytes, StreamView stream) const;
     void fill(std::span<std::byte> data, StreamView stream);
+    void make_scratch(std::int64_t elements);
 
     int rank_;
     int size_;

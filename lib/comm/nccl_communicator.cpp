@@ -135,8 +135,11 @@ Request NcclCommunicator::device_all_to_all(std::span<std::byte const> send,
 }
 
 void NcclCommunicator::reserve_sum(std::int64_t count) {
-    std::int64_t const needed =
-        detail::ordered_sum_scratch(count, size()) * static_cast<std::int64_t>(sizeof(float));
+    make_scratch(detail::ordered_sum_scratch_up_to(count, size()));
+}
+
+void NcclCommunicator::make_scratch(std::int64_t elements) {
+    std::int64_t const needed = elements * static_cast<std::int64_t>(sizeof(float));
     if (needed > scratch_.bytes()) {
         LH_EXPECT(!device::is_capturing(session_.gpu.stream()));
         scratch_ = {};  // waits for the GPU, which may still add in it
@@ -145,7 +148,7 @@ void NcclCommunicator::reserve_sum(std::int64_t count) {
 }
 
 Request NcclCommunicator::device_all_reduce_sum(std::span<float> data, StreamView stream) {
-    reserve_sum(std::ssize(data));
+    make_scratch(detail::ordered_sum_scratch(std::ssize(data), size()));
     detail::ordered_sum(
         *this, data,
         {scratch_.as<float>(), static_cast<std::size_t>(scratch_.bytes()) / sizeof(float)}, stream);

@@ -58,6 +58,7 @@ class NcclCommunicator final : public DeviceCommunicator {
 
     void connect();
     void warm_up();
+    void make_scratch(std::int64_t elements);
 
     NcclSession::State& session_;
     ncclComm* native_ = nullptr;

@@ -16,7 +16,9 @@ namespace {
 constexpr std::int64_t kGatherAllBytes = 64 << 10;
 constexpr auto kFloat = static_cast<std::int64_t>(sizeof(float));
 
-bool is_short(std::int64_t count) { return count * kFloat <= kGatherAllBytes; }
+constexpr std::int64_t kLongestShort = kGatherAllBytes / kFloat;
+
+bool is_short(std::int64_t count) { return count <= kLongestShort; }
 std::int64_t piece_size(std::int64_t count, int ranks) { return (count + ranks - 1) / ranks; }
 
 void sum_in_pieces(Communicator& group, std::span<float> data, std::span<float> scratch,
@@ -58,6 +60,11 @@ std::int64_t ordered_sum_scratch(std::int64_t count, int ranks) {
     }
     std::int64_t const whole = piece_size(count, ranks) * ranks;
     return whole == count ? whole : 2 * whole;
+}
+
+std::int64_t ordered_sum_scratch_up_to(std::int64_t count, int ranks) {
+    std::int64_t const gathered = std::min(count, kLongestShort) * ranks;
+    return is_short(count) ? gathered : std::max(gathered, 2 * piece_size(count, ranks) * ranks);
 }
 
 void ordered_sum(Communicator& group, std::span<float> data, std::span<float> scratch,

@@ -80,8 +80,11 @@ BenchRank::BenchRank(comm::Communicator& world, BenchRankOptions const& options)
 void BenchRank::reserve_kv(BenchRankOptions const& options) {
     RunOptions const run = run_options(options);
     model::Partition const partition = make_share(grid_, config(), options.chunk);
-    MemoryPlan const plan = plan_memory(grid_, config(), partition, run,
-                                        gpu_ ? gpu_budget(*gpu_, 1, 1) : host_budget(1));
+    MemoryBudget budget = gpu_ ? gpu_budget(*gpu_, 1, 1) : host_budget(1);
+    if (gpu_ && grid_.linear().size() > 1) {
+        budget.reserve += stage_sum_bytes(config(), run);
+    }
+    MemoryPlan const plan = plan_memory(grid_, config(), partition, run, budget);
     // Blocks are dealt to the KVP coordinates in turn, to every sequence anew.
     std::int64_t const blocks =
         options.sequences *

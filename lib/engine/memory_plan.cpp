@@ -154,6 +154,10 @@ MemoryBudget gpu_budget(device::Gpu const& gpu, int ranks_on_it, int local_ranks
             host_budget(local_ranks).bytes};
 }
 
+std::int64_t stage_sum_bytes(ModelConfig const& config, RunOptions const& options) {
+    return 2 * (options.chunk + options.max_batch) * config.hidden_dim * dtype_bytes(DType::f32);
+}
+
 MemoryPlan plan_memory(comm::ProcessGrid& grid, ModelConfig const& config,
                        model::Partition const& partition, RunOptions const& options,
                        MemoryBudget const& budget) {

@@ -49,6 +49,9 @@ struct MemoryBudget {
 /// Of what the GPU has free once every rank on it has opened it.
 [[nodiscard]] MemoryBudget gpu_budget(device::Gpu const& gpu, int ranks_on_it, int local_ranks);
 
+/// Of a GPU, for the longest sum over a stage (at most twice its length): no plan counts it.
+[[nodiscard]] std::int64_t stage_sum_bytes(ModelConfig const& config, RunOptions const& options);
+
 /// Collective over the world. Throws SetupFailed on all ranks, with the remedy, when weights, workspace and a minimal KV
 /// cache do not fit some rank.
 [[nodiscard]] MemoryPlan plan_memory(comm::ProcessGrid& grid, ModelConfig const& config,

@@ -85,11 +85,10 @@ void open_gpu(RunSetup& setup, comm::NodeInfo const& node, RunObserver const& ob
     setup.grid->use_gpu(*setup.gpu, choice.transport);
 }
 
-/// What NCCL takes with the first messages of every group, and the room for the longest sum (at most twice its length).
+/// What NCCL takes with the first messages of every group, and the room for sums.
 std::int64_t nccl_reserve(RunSetup const& setup, RunOptions const& options) {
     constexpr std::int64_t kConnections = std::int64_t{512} << 20;
-    return kConnections + 2 * (options.chunk + options.max_batch) *
-                              setup.file->config().hidden_dim * dtype_bytes(DType::f32);
+    return kConnections + stage_sum_bytes(setup.file->config(), options);
 }
 
 MemoryBudget memory_budget(RunSetup const& setup, comm::NodeInfo const& node,

@@ -6,6 +6,7 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <iterator>
 #include <limits>
 
@@ -58,6 +59,21 @@ LH_RANK_TEST(OrderedSum, HasTheBitsOfTheSerialSumInRankOrder) {
         detail::ordered_sum(world, values, scratch, {});
 
         EXPECT_EQ(bits_of(values), bits_of(expected)) << count << " elements, seed " << kSeed;
+    }
+}
+
+// What is reserved must do for all shorter sums: recorded graphs hold its address.
+TEST(OrderedSum, RoomForTheLongestIsRoomForAll) {
+    for (int const ranks : {1, 2, 3, 7, 64}) {
+        for (std::int64_t const longest : {0, 1, 16384, 16385, 30000, 98304}) {
+            std::int64_t const room = detail::ordered_sum_scratch_up_to(longest, ranks);
+            std::int64_t most = 0;
+            for (std::int64_t count = 0; count <= longest; ++count) {
+                most = std::max(most, detail::ordered_sum_scratch(count, ranks));
+            }
+            EXPECT_GE(room, most) << longest << " elements, " << ranks << " ranks";
+            EXPECT_LE(room, std::max<std::int64_t>(2 * (longest + ranks), 16384 * ranks));
+        }
     }
 }
 
