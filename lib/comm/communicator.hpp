@@ -54,6 +54,9 @@ class Communicator {
     /// it, which must not happen while a graph is recorded, nor between two launches of one.
     virtual void reserve_sum(std::int64_t /*count*/) {}
 
+    /// A graph with operations of this group in it was launched: who watches over the group counts it as this rank's work.
+    virtual void graph_launched() {}
+
     // --- Collectives ---------------------------------------------------------------------------------------------
 
     virtual void barrier() = 0;

@@ -177,6 +177,8 @@ Request NcclCommunicator::device_recv(std::span<std::byte> data, int source, int
     return {};
 }
 
+void NcclCommunicator::graph_launched() { session_.mark(session_.gpu.stream()); }
+
 void NcclCommunicator::progress() {
     inner().progress();
     session_.mark_now_and_then();

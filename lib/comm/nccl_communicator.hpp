@@ -35,6 +35,7 @@ class NcclCommunicator final : public DeviceCommunicator {
     [[nodiscard]] std::string name() const override { return "nccl beside " + inner().name(); }
     [[nodiscard]] bool capturable() const override { return true; }
     void reserve_sum(std::int64_t count) override;
+    void graph_launched() override;
     void progress() override;
     void close() override;
 

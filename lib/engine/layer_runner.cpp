@@ -74,6 +74,7 @@ void LayerRunner::run(StepBatch const& batch, BatchArrays const& arrays, float* 
     if (graphs_ && decode) {
         graphs_->run(graph_key(batch, arrays, hidden), context_.clock,
                      [&] { run_layers(batch, arrays, hidden, {}); });
+        context_.grid.linear().graph_launched();
     } else {
         run_layers(batch, arrays, hidden, context_.between_layers);
     }
