@@ -1,13 +1,18 @@
 #include "comm/nccl_communicator.hpp"
 
 #include "base/error.hpp"
+#include "comm/backoff.hpp"
 #include "comm/error.hpp"
 #include "comm/nccl_state.hpp"
 #include "comm/ordered_sum.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <iterator>
+#include <memory>
 #include <numeric>
 #include <utility>
 #include <vector>
@@ -68,15 +73,43 @@ void NcclCommunicator::connect() {
 
 void NcclCommunicator::warm_up() {
     auto const ranks = static_cast<std::size_t>(size());
-    device::Buffer const memory(&session_.gpu, 2 * size());
-    device::fill_zero(&session_.gpu, memory.data(), memory.bytes());
+    auto memory = std::make_unique<device::Buffer>(&session_.gpu, 2 * size());
+    device::fill_zero(&session_.gpu, memory->data(), memory->bytes());
     std::vector<std::int64_t> const one_each(ranks, 1);
-    std::span<std::byte> const send(memory.data(), ranks);
-    std::span<std::byte> const receive(memory.data() + ranks, ranks);
+    std::span<std::byte> const send(memory->data(), ranks);
+    std::span<std::byte> const receive(memory->data() + ranks, ranks);
     StreamView const stream = session_.gpu.stream();
-    device_all_to_all(send, one_each, receive, one_each, stream).wait();
-    device_all_gather(send.first(1), receive, stream).wait();
-    session_.gpu.synchronize();
+    session_.set_up_until = std::chrono::steady_clock::now() + kSetUpLimit;
+    try {
+        device_all_to_all(send, one_each, receive, one_each, stream).wait();
+        device_all_gather(send.first(1), receive, stream).wait();
+        wait_for_first_messages();
+    } catch (CommError const&) {
+        static_cast<void>(memory.release());  // giving it back would wait for the messages
+        throw;
+    }
+    session_.set_up_until.reset();
+}
+
+// A rank that fails in the meantime does not say so to a GPU that waits for it. The run ends then: there is no way out for
+// what waits.
+void NcclCommunicator::wait_for_first_messages() {
+    device::Event ended;
+    ended.record(session_.gpu.stream());
+    Backoff backoff({.spins = 2000, .yields = 200});
+    while (!ended.done()) {
+        {
+            std::scoped_lock const lock(session_.calls);
+            session_.settle(native_, ncclSuccess, &*session_.set_up_until);
+        }
+        if (std::chrono::steady_clock::now() > *session_.set_up_until) {
+            throw PeerFailed(fmt::format(
+                "the first messages over NCCL did not arrive within {} s: another rank failed, or "
+                "the GPUs do not reach each other (NCCL_DEBUG=INFO may say why)",
+                kSetUpLimit.count()));
+        }
+        backoff.pause();
+    }
 }
 
 Request NcclCommunicator::device_broadcast(std::span<std::byte> data, int root, StreamView stream) {

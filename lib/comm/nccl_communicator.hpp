@@ -27,7 +27,7 @@ namespace longhaul::comm {
 class NcclCommunicator final : public DeviceCommunicator {
   public:
     /// Collective; see NcclSession::connect. Exchanges a little at once: NCCL opens its ways to the peers with the first
-    /// messages, which takes a second or two.
+    /// messages, which takes a second or two. PeerFailed, which ends the run, where they do not arrive within a minute.
     NcclCommunicator(std::unique_ptr<Communicator> inner, NcclSession::State& session);
     /// Without close(), what NCCL holds goes with the process: giving it back could wait for a lost peer.
     ~NcclCommunicator() override;
@@ -59,6 +59,7 @@ class NcclCommunicator final : public DeviceCommunicator {
 
     void connect();
     void warm_up();
+    void wait_for_first_messages();
     void make_scratch(std::int64_t elements);
 
     NcclSession::State& session_;

@@ -14,6 +14,7 @@
 #    include <cstdint>
 #    include <memory>
 #    include <mutex>
+#    include <optional>
 #    include <utility>
 #    include <vector>
 
@@ -32,7 +33,8 @@ struct NcclSession::State {
         inside_ = true;
         {
             std::scoped_lock const lock(calls);
-            settle(communicator, std::forward<Work>(work)(), nullptr);
+            settle(communicator, std::forward<Work>(work)(),
+                   set_up_until ? &*set_up_until : nullptr);
         }
         inside_ = false;
         mark(stream);
@@ -55,6 +57,8 @@ struct NcclSession::State {
     std::mutex calls;                       // one thread at a time in NCCL
     std::vector<ncclComm_t> communicators;  // guarded by calls
     std::unique_ptr<Watchdog> watchdog;
+    /// While a group exchanges its first messages; the watchdog begins later.
+    std::optional<std::chrono::steady_clock::time_point> set_up_until;
 
   private:
     using Clock = std::chrono::steady_clock;
