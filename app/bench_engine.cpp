@@ -143,18 +143,21 @@ PrefillTime prefill(engine::BenchRank& rank, SequenceId id, std::int64_t tokens)
     rank.wait();
     Clock::time_point const begin = Clock::now();
     Clock::time_point last = begin;
+    double chunk_before_s = 0.0;
     PrefillTime time;
     while (rank.step().tokens == 0) {
         ++time.steps;
-        if (stages > 1) {  // the last chunk is timed apart
+        if (stages > 1) {  // the last chunks are timed apart
             rank.wait();
-            last = Clock::now();
+            chunk_before_s = seconds_since(std::exchange(last, Clock::now()));
         }
     }
     ++time.steps;
     time.busy_s = seconds_since(begin);
-    // The other stages take the last chunk one after the other; all before it passed them meanwhile.
-    time.ttft_s = time.busy_s + static_cast<double>(stages - 1) * seconds_since(last);
+    // The other stages take the longest chunk one after the other, and all others beside it. That is the last one, or, where
+    // that is a short rest, the one before.
+    double const longest_s = std::max(chunk_before_s, seconds_since(last));
+    time.ttft_s = time.busy_s + static_cast<double>(stages - 1) * longest_s;
     rank.end(id);
     return time;
 }
