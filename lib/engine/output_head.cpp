@@ -230,7 +230,7 @@ void OutputHead::merge_over_stage(std::vector<Row> const& rows,
     for (std::size_t r = 0; r < rows.size(); ++r) {
         pack(summaries[r], top_k, mine.data() + r * record);
     }
-    stage.all_gather(mine, all);
+    timed(context_, StepPart::messages, [&] { stage.all_gather(mine, all); });
     for (std::size_t r = 0; r < rows.size(); ++r) {
         summaries[r] = unpack(all.data() + r * record);
         for (std::size_t rank = 1; rank < static_cast<std::size_t>(stage.size()); ++rank) {
