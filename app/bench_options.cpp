@@ -53,8 +53,11 @@ together, rounded up to 16 a rank. The slowest rank's time counts.
 
 With --grid, this process computes what rank --as-rank of the grid SPPxKVPxTP would: its layers, heads, blocks of the KV cache
 and slices of the weights are real; messages take the modelled time, and peers are taken to be equally busy. FLOPs and bytes are
-those of the rank. With several stages, TTFT adds the last chunk once for every other stage, TBT counts each stage. Such rows
-say "emulated".
+those of the rank. With several stages, TTFT adds the last whole chunk once for every other stage, TBT counts each stage: both
+take all stages to be as slow as this one. Such rows say "emulated".
+
+Parts (attention_ms, linear_ms, ...) are means of a step, messages with their waits. On a GPU, marks in its stream tell them, in
+steps apart; gaps_ms is what they leave of a step without marks: no work for the GPU, and the noise of both, so it may be negative.
 )";
 
 po::options_description describe() {
@@ -172,6 +175,23 @@ double positive(po::variables_map const& values, std::string const& option) {
     return value;
 }
 
+/// Options of the engine's measurements change nothing elsewhere; whoever gives them means something else.
+void refuse_options_without_effect(std::string const& what, po::variables_map const& values) {
+    auto const given = [&](char const* option) {
+        return values.count(option) != 0 && !values[option].defaulted();
+    };
+    bool const engine = what == "prefill" || what == "decode" || what == "step";
+    for (char const* const option : {"grid", "as-rank", "latency-us", "bandwidth-gbps"}) {
+        LH_VALIDATE(engine || !given(option), "--{} is for prefill, decode and step, not for {}",
+                    option, what);
+        LH_VALIDATE(given("grid") || !given(option), "--{} needs --grid, like --grid 1x1x2",
+                    option);
+    }
+    LH_VALIDATE(engine || !given("parts"), "--parts is for prefill, decode and step, not for {}",
+                what);
+    LH_VALIDATE(what == "comm" || !given("bytes"), "--bytes is for comm, not for {}", what);
+}
+
 void take_grid(po::variables_map const& values, BenchOptions& options) {
     if (values.count("grid") == 0) {
         return;
@@ -221,6 +241,7 @@ BenchOptions make(std::string const& what, po::variables_map const& values) {
     LH_VALIDATE(options.block_slots % 16 == 0, "--block-slots {}: use a multiple of 16",
                 options.block_slots);
     options.random_kv = choose<bool>(values, "kv", {{"prefill", false}, {"random", true}});
+    refuse_options_without_effect(what, values);
     options.parts = values["parts"].as<bool>();
     options.bytes = byte_sizes(values, "bytes", std::int64_t{64} << 30);
     if (what != "attention" && what != "comm") {

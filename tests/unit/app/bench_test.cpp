@@ -197,6 +197,10 @@ TEST_F(Bench, RefusesWhatItCannotMeasure) {
     EXPECT_THAT(grid("1x1x2", "2"), HasSubstr("--as-rank 2"));
     EXPECT_THAT(grid("1x1x4", "0"), HasSubstr("--tp 4"));
     EXPECT_THAT(grid("9x1x1", "0"), HasSubstr("--spp 9"));
+    EXPECT_THAT(refusal({"gemm", "--model", "m", "--grid", "1x1x2"}), HasSubstr("not for gemm"));
+    EXPECT_THAT(refusal({"comm", "--parts"}), HasSubstr("not for comm"));
+    EXPECT_THAT(refusal({"decode", "--model", "m", "--as-rank", "0"}), HasSubstr("needs --grid"));
+    EXPECT_THAT(refusal({"step", "--model", "m", "--bytes", "8K"}), HasSubstr("not for step"));
     EXPECT_THAT(
         refusal({"decode", "--backend", "cpu", "--model", folder_.string(), "--random-weights", "1",
                  "--kv", "random", "--context", "2000000000", "--batch", "64"}),
