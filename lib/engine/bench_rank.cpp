@@ -5,6 +5,7 @@
 #include "base/random_matrix.hpp"
 #include "kernels/random_fill.hpp"
 #include "engine/memory_plan.hpp"
+#include "engine/step_parts.hpp"
 
 #include <utility>
 
@@ -135,7 +136,10 @@ BenchRank::Step BenchRank::step() {
         inputs_.loaded.push_back({id, scheduler_->sequence(id).spec.load_entries});
     }
     Step done{plan.num_rows(), 0};
-    take(plan, engine_->submit(plan, *scheduler_), done);
+    std::optional<StepOutcome> const outcome = engine_->submit(plan, *scheduler_);
+    // Of sampling. Where no token is chosen, a graph's mark would be the last one.
+    mark(*context_, StepPart::other);
+    take(plan, outcome, done);
     if (context_->clock != nullptr) {
         std::vector<double> const seconds = clock_->read();
         for (std::size_t part = 0; part < seconds.size(); ++part) {
