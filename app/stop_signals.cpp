@@ -44,7 +44,6 @@ void unblock() {
 
 // Libraries that are loaded later (MPI's transports, a GPU's runtime) may take a signal for themselves.
 void take_back() {
-    unblock();
     for (int const signal : kSignals) {
         struct sigaction now {};
         ::sigaction(signal, nullptr, &now);
@@ -54,6 +53,7 @@ void take_back() {
                       signal);
         }
     }
+    unblock();  // one that waits is delivered here, so not before its handler is back
 }
 
 }  // namespace

@@ -37,6 +37,21 @@ TEST_P(StopSignals, AreTakenBackFromALibraryThatTookThem) {
         testing::ExitedWithCode(0), "taken back");
 }
 
+TEST_P(StopSignals, DoNotKillWhereALibraryTookAndBlockedThem) {
+    EXPECT_EXIT(
+        {
+            install_stop_signals();
+            std::signal(GetParam(), SIG_DFL);
+            sigset_t blocked;
+            sigemptyset(&blocked);
+            sigaddset(&blocked, GetParam());
+            ::pthread_sigmask(SIG_BLOCK, &blocked, nullptr);
+            ::raise(GetParam());
+            ::_exit(stop_requested() ? 0 : 1);
+        },
+        testing::ExitedWithCode(0), "taken back");
+}
+
 INSTANTIATE_TEST_SUITE_P(All, StopSignals, testing::Values(SIGUSR1, SIGTERM, SIGINT));
 
 }  // namespace
