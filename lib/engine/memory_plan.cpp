@@ -114,6 +114,12 @@ std::optional<std::string> find_problem(RankMemory const& memory, RunOptions con
             "{:.0f} MiB ({}); ask for less, or leave it out to get what is left",
             *options.kv_bytes, mib(memory.budget - fixed), mib(memory.budget), source);
     }
+    if (memory.checkpoint_buffer > limit.host_bytes) {  // of a GPU's rank: else it has been counted
+        return fmt::format(
+            "--checkpoint-buffer {} does not fit: this rank's share of the host's memory is "
+            "{:.0f} MiB; ask for less, or leave it out",
+            memory.checkpoint_buffer, mib(limit.host_bytes));
+    }
     if (memory.kv_blocks < 1) {
         return fmt::format(
             "no room for a single KV block of {:.1f} MiB; raise --kv-memory, lower --block-slots, "

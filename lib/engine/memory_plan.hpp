@@ -43,7 +43,7 @@ struct MemoryBudget {
     std::int64_t bytes = 0;
     std::int64_t reserve = 0;  ///< of it, for what no plan counts
     std::string source;
-    std::int64_t host_bytes = 0;  ///< of the node's memory
+    std::int64_t host_bytes = 0;  ///< its share of the node's memory, whatever computes
 };
 [[nodiscard]] MemoryBudget host_budget(int local_ranks);
 /// Of what the GPU has free once every rank on it has opened it.
