@@ -6,6 +6,7 @@
 #include <array>
 #include <atomic>
 #include <csignal>
+#include <cstddef>
 
 namespace longhaul::app {
 namespace {
@@ -44,13 +45,17 @@ void unblock() {
 
 // Libraries that are loaded later (MPI's transports, a GPU's runtime) may take a signal for themselves.
 void take_back() {
-    for (int const signal : kSignals) {
+    static std::array<std::atomic<bool>, kSignals.size()> said{};
+    for (std::size_t i = 0; i < kSignals.size(); ++i) {
         struct sigaction now {};
-        ::sigaction(signal, nullptr, &now);
-        if (now.sa_handler != handle) {
-            install(signal);
+        ::sigaction(kSignals[i], nullptr, &now);
+        if (now.sa_handler == handle) {
+            continue;
+        }
+        install(kSignals[i]);
+        if (!said[i].exchange(true)) {
             log::info("a library had taken signal {}, which asks a run to stop; taken back",
-                      signal);
+                      kSignals[i]);
         }
     }
     unblock();  // one that waits is delivered here, so not before its handler is back
@@ -66,7 +71,10 @@ void install_stop_signals() {
 }
 
 bool stop_requested() {
-    if (!g_requested) {
+    // Asked in loops that wait: not at every turn.
+    constexpr unsigned kEvery = 16;
+    static std::atomic<unsigned> turn = 0;
+    if (!g_requested && turn++ % kEvery == 0) {
         take_back();
     }
     return g_requested;

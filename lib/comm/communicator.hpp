@@ -50,6 +50,8 @@ class Communicator {
     [[nodiscard]] virtual std::string name() const = 0;
     /// Whether operations may be recorded into a CUDA graph.
     [[nodiscard]] virtual bool capturable() const { return false; }
+    /// Whether those of several such groups may be in one graph.
+    [[nodiscard]] virtual bool capturable_together() const { return false; }
     /// Takes the memory that sums of up to `count` elements on a stream need. Not collective. Without it the first such sum takes
     /// it, which must not happen while a graph is recorded, nor between two launches of one.
     virtual void reserve_sum(std::int64_t /*count*/) {}

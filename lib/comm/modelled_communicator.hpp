@@ -40,6 +40,7 @@ class ModelledCommunicator final : public Communicator {
     [[nodiscard]] int size() const override { return size_; }
     [[nodiscard]] std::string name() const override;
     [[nodiscard]] bool capturable() const override { return true; }
+    [[nodiscard]] bool capturable_together() const override { return true; }
     void reserve_sum(std::int64_t count) override;
 
     void barrier() override {}

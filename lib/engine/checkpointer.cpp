@@ -18,6 +18,9 @@ using Steady = std::chrono::steady_clock;
 /// Documents of so many blocks have segments of their own.
 constexpr std::int64_t kMinOwnBlocks = 32;
 
+/// Segments of earlier runs with less in them that is needed are rather written anew than named.
+constexpr std::int64_t kSmallSegment = std::int64_t{64} << 20;
+
 }  // namespace
 
 Checkpointer::Checkpointer(Options options, kv::KvCache& kv, std::unique_ptr<SegmentIndex> index)
@@ -206,7 +209,8 @@ void Checkpointer::begin_epoch(schedule::StepPlan const& plan,
         compactor_->stop();
     }
     count_needed(scheduler);
-    ledger_.give_up_small_old(ceil_div(options_.buffer_bytes / 4, block_bytes_));
+    ledger_.give_up_small_old(
+        ceil_div(std::min(options_.buffer_bytes / 4, kSmallSegment), block_bytes_));
     for (auto const& [id, sequence] : scheduler.running()) {
         save_missing(sequence, scheduler);
     }

@@ -12,6 +12,20 @@
 #include <span>
 
 namespace longhaul::engine {
+namespace {
+
+// NCCL's documentation warns of graphs that hold the operations of several communicators.
+bool may_record(comm::ProcessGrid& grid) {
+    comm::Communicator const& linear = grid.linear();
+    comm::Communicator const& kvp = grid.kvp();
+    if (linear.size() == 1) {
+        return true;
+    }
+    bool const together = linear.capturable_together() && kvp.capturable_together();
+    return linear.capturable() && (kvp.size() == 1 || together);
+}
+
+}  // namespace
 
 LayerRunner::LayerRunner(RankContext& context, std::int64_t max_rows)
     : context_(context),
@@ -38,12 +52,9 @@ LayerRunner::LayerRunner(RankContext& context, std::int64_t max_rows)
     gate_up_ = make(2 * ffn, wide_dtype_);
     activation_ = make(std::max(exchange_.width(), ffn), dtype);
     delta_ = make(config_.hidden_dim, DType::f32);
-    auto const recordable = [](comm::Communicator const& group) {
-        return group.size() == 1 || group.capturable();
-    };
     if (context.gpu() != nullptr) {
         context.grid.linear().reserve_sum(max_rows * config_.hidden_dim);
-        if (recordable(context.grid.linear()) && recordable(context.grid.kvp())) {
+        if (may_record(context.grid)) {
             graphs_.emplace(*context.gpu());
         }
     }

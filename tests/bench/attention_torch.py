@@ -200,7 +200,10 @@ def compare(case, ours, peers, make_tensors, options):
         for peer in peers:
             peer.tensors = tensors
         seconds = estimate(sides, reasons)
-        found = measure(seconds, options.turns, options.seconds) if seconds else {}
+        try:
+            found = measure(seconds, options.turns, options.seconds) if seconds else {}
+        except NotAvailable as reason:  # memory that an estimate found free may be taken since
+            found, reasons["all"] = {}, str(reason)
     finally:
         for peer in peers:
             peer.tensors = None
