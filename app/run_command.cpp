@@ -111,6 +111,7 @@ int run_command(std::vector<std::string> const& words) {
             log::error("{}", failure.what());
         }
     }
+    release_stop_signals();
     mpi.finish();
     return code;
 }

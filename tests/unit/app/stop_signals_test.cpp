@@ -31,8 +31,42 @@ TEST_P(StopSignals, AreTakenBackFromALibraryThatTookThem) {
             install_stop_signals();
             std::signal(GetParam(), SIG_IGN);
             bool const early = stop_requested();
-            ::raise(GetParam());
+            ::kill(::getpid(), GetParam());
             ::_exit(!early && stop_requested() ? 0 : 1);
+        },
+        testing::ExitedWithCode(0), "taken back");
+}
+
+volatile std::sig_atomic_t g_woken = 0;
+void wake(int /*signal*/) { g_woken = g_woken + 1; }
+
+TEST_P(StopSignals, WhatALibrarySendsToItselfIsItsOwn) {
+    EXPECT_EXIT(
+        {
+            install_stop_signals();
+            std::signal(GetParam(), wake);
+            bool asked = stop_requested();
+            ::raise(GetParam());
+            asked = asked || stop_requested();
+            bool const reached = g_woken == 1;
+            ::kill(::getpid(), GetParam());
+            ::_exit(!asked && reached && g_woken == 1 && stop_requested() ? 0 : 1);
+        },
+        testing::ExitedWithCode(0), "taken back");
+}
+
+TEST_P(StopSignals, GoBackToTheLibraryAtTheEnd) {
+    EXPECT_EXIT(
+        {
+            install_stop_signals();
+            std::signal(GetParam(), wake);
+            bool asked = stop_requested();
+            release_stop_signals();
+            for (int i = 0; i < 100; ++i) {
+                asked = asked || stop_requested();
+            }
+            ::kill(::getpid(), GetParam());
+            ::_exit(!asked && g_woken == 1 && !stop_requested() ? 0 : 1);
         },
         testing::ExitedWithCode(0), "taken back");
 }
