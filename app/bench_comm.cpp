@@ -5,11 +5,11 @@
 #include "base/version.hpp"
 #include "comm/agree.hpp"
 #include "comm/gpu_transport.hpp"
-#include "comm/mpi_runtime.hpp"
 #include "comm/process_grid.hpp"
 #include "engine/run_options.hpp"
 #include "app/bench_messages.hpp"
 #include "app/bench_options.hpp"
+#include "app/mpi_command.hpp"
 
 #include <fmt/format.h>
 
@@ -18,7 +18,6 @@
 #include <cstdio>
 #include <iostream>
 #include <memory>
-#include <optional>
 #include <span>
 
 namespace longhaul::app {
@@ -118,28 +117,13 @@ int bench_comm_command(std::vector<std::string> const& words) {
             return 0;
         }
     }
-    std::optional<comm::MpiRuntime> runtime;
-    try {
-        runtime.emplace();
-    } catch (ValidationError const& error) {  // an MPI library that will not do, on all ranks alike
-        log::error("{}", error.what());
-        return kExitSetUp;
-    }
-    comm::MpiRuntime& mpi = *runtime;
-    log::set_rank(mpi.world().size() > 1 ? mpi.world().rank() : -1);
-    int code = kExitSetUp;
-    try {
+    return run_with_mpi([&](comm::MpiRuntime& mpi) {
         BenchOptions const options = agreed_options(mpi.world(), words);
         Ranks ranks(mpi, options);
-        code = measure(options, ranks);
+        int const code = measure(options, ranks);
         ranks.grid.close();  // after errors as well: all ranks come here
-    } catch (SetupFailed const& failure) {
-        if (mpi.world().rank() == 0) {
-            log::error("{}", failure.what());
-        }
-    }
-    mpi.finish();
-    return code;
+        return code;
+    });
 }
 
 }  // namespace longhaul::app

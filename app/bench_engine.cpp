@@ -229,14 +229,15 @@ std::vector<BenchRow> bench_decode(BenchOptions const& options, BenchCeilings co
             start_decoding(rank, options.batch);
             std::vector<double> const seconds = step_times(rank, options.steps);
             double const step = quantile(seconds, 0.5);
-            double const tbt = step * static_cast<double>(rank.grid().shape().spp);
+            auto const stages = static_cast<double>(rank.grid().shape().spp);
+            double const tbt = step * stages;
             double const bytes = ModelWork(rank, options.dtype)
                                      .decode_bytes(options.batch, static_cast<double>(context));
             BenchRow row = {{"context", context},
                             {"batch", options.batch},
                             {"kv", options.random_kv ? "random" : "prefill"},
                             {"tbt_ms", tbt * 1e3},
-                            {"p90_ms", quantile(seconds, 0.9) * 1e3 * tbt / step},
+                            {"p90_ms", quantile(seconds, 0.9) * stages * 1e3},
                             {"tokens_per_s", static_cast<double>(options.batch) / tbt},
                             {"gb_per_token_step", bytes * 1e-9},
                             {"tb_per_s", bytes / step * 1e-12},

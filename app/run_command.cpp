@@ -3,9 +3,9 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "comm/agree.hpp"
-#include "comm/mpi_runtime.hpp"
 #include "engine/run.hpp"
 #include "report/progress_printer.hpp"
+#include "app/mpi_command.hpp"
 #include "app/run_command_line.hpp"
 #include "app/stop_signals.hpp"
 
@@ -13,7 +13,6 @@
 #include <csignal>
 #include <cstdio>
 #include <mutex>
-#include <optional>
 
 namespace longhaul::app {
 namespace {
@@ -49,6 +48,14 @@ class Progress {
   private:
     std::mutex lock_;
     report::ProgressPrinter printer_;
+};
+
+/// Before MPI ends: its transports may want their signals.
+struct ReleaseAtEnd {
+    ReleaseAtEnd() = default;
+    ReleaseAtEnd(ReleaseAtEnd const&) = delete;
+    ReleaseAtEnd& operator=(ReleaseAtEnd const&) = delete;
+    ~ReleaseAtEnd() { release_stop_signals(); }
 };
 
 int run_on_ranks(comm::MpiRuntime& mpi, std::vector<std::string> const& words) {
@@ -92,28 +99,10 @@ int run_command(std::vector<std::string> const& words) {
     std::signal(SIGXFSZ, SIG_IGN);
     install_stop_signals();
     std::signal(SIGPIPE, SIG_IGN);
-    std::optional<comm::MpiRuntime> runtime;
-    try {
-        runtime.emplace();
-    } catch (ValidationError const& error) {  // an MPI library that will not do, on all ranks alike
-        log::error("{}", error.what());
-        return 2;
-    }
-    comm::MpiRuntime& mpi = *runtime;
-    log::set_rank(mpi.world().size() > 1 ? mpi.world().rank() : -1);
-    int code = 2;
-    bool const speaker = mpi.world().rank() == 0;
-    try {
-        code = run_on_ranks(mpi, words);
-    } catch (SetupFailed const& failure) {
-        // Thrown on all ranks alike: unwinding is the same everywhere, and one rank speaks.
-        if (speaker) {
-            log::error("{}", failure.what());
-        }
-    }
-    release_stop_signals();
-    mpi.finish();
-    return code;
+    return run_with_mpi([&](comm::MpiRuntime& mpi) {
+        ReleaseAtEnd const release;
+        return run_on_ranks(mpi, words);
+    });
 }
 
 }  // namespace longhaul::app
